@@ -1,0 +1,93 @@
+"""Make or refresh the project's environment, .venv; quick where nothing has changed.
+
+python tools/venv.py [--constraints]
+
+Needs nothing but Python: it runs before anything is installed. The stamp holds a hash
+of what the environment was made from, so a checkout of another version refreshes it.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+STAMP = VENV / "made-from"
+
+
+def fingerprint() -> str:
+    names = "requirements.txt", "constraints.txt", "pyproject.toml"
+    return hashlib.sha256(b"".join((ROOT / n).read_bytes() for n in names)).hexdigest()
+
+
+def works() -> bool:
+    """Is the environment made from these files, and not moved since?"""
+    if not (STAMP.exists() and STAMP.read_text() == fingerprint()):
+        return False
+    probe = "import importlib.util as u; print(u.find_spec('lib').origin)"
+    try:
+        found = subprocess.run([PYTHON, "-c", probe], cwd=VENV, capture_output=True)
+    except OSError:
+        return False
+    return found.stdout.decode().strip() == str(ROOT / "lib" / "__init__.py")
+
+
+def make() -> None:
+    if sys.version_info < (3, 11):
+        version = ".".join(map(str, sys.version_info[:3]))
+        fail(f"Python must be 3.11 or newer, got {version}; try make PYTHON=python3.12")
+    print("venv: making .venv from requirements.txt (some minutes the first time)")
+    shutil.rmtree(VENV, ignore_errors=True)
+    if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
+        fail(
+            "python -m venv did not work; on Debian or Ubuntu: apt install python3-venv"
+        )
+    pip = [PYTHON, "-m", "pip", "install"]
+    if not sys.stdout.isatty():  # progress is for people; a log has the outcome
+        pip.append("--quiet")
+    for args in ["--quiet", "--upgrade", "pip"], ["-r", "requirements.txt"]:
+        if subprocess.run([*pip, *args], cwd=ROOT).returncode:
+            fail(
+                "pip could not install what the lines above name; is the network there?"
+            )
+    STAMP.write_text(fingerprint())
+
+
+def fail(message: str) -> None:
+    shutil.rmtree(VENV, ignore_errors=True)
+    raise SystemExit(f"venv: {message}")
+
+
+def write_constraints() -> None:
+    """Pin what came along with the requirements, as it is installed now."""
+    freeze = [PYTHON, "-m", "pip", "freeze", "--exclude-editable"]
+    lines = subprocess.run(freeze, check=True, text=True, capture_output=True).stdout
+    requirements = (ROOT / "requirements.txt").read_text()
+    asked = set(re.findall(r"^([\w.-]+)==", requirements, re.M))
+    pins = [
+        line.removesuffix("+cpu")  # a build of torch, not a release
+        for line in lines.splitlines()
+        if "==" in line and line.split("==")[0] not in asked
+    ]
+    head = "# Written by `make constraints`: what comes along with requirements.txt.\n"
+    (ROOT / "constraints.txt").write_text(head + "\n".join(pins) + "\n")
+    STAMP.write_text(fingerprint())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--constraints", action="store_true", help="pin what came along"
+    )
+    options = parser.parse_args()
+    if not works():
+        make()
+    if options.constraints:
+        write_constraints()
