@@ -1,0 +1,104 @@
+// What all explorers share: their look, their controls, the element around a drawing.
+// Explorer.script() puts this file and the explorer's own into one function, without
+// comment lines and indents. Colours lean on the text colour, so that they suit every
+// theme; a page may set --explorer-blue and --explorer-red. The shadow root keeps the
+// page's styles out, ids in, and hides the picture that is shown without scripts.
+
+const STYLE = `
+:host {
+  --blue: var(--explorer-blue, color-mix(in oklab, #0086d5 80%, currentColor));
+  --red: var(--explorer-red, color-mix(in oklab, #f86500 85%, currentColor));
+  --grey: color-mix(in srgb, currentColor 34%, transparent);
+  --soft: color-mix(in srgb, currentColor 80%, transparent);
+  display: block; max-width: 680px; margin: 1.5em 0;
+  font: 14px/1.4 system-ui, sans-serif; font-variant-numeric: tabular-nums;
+}
+svg { display: block; width: 100%; height: auto }
+text { fill: currentColor; font-size: 12px }
+.soft { fill: var(--soft) }
+.axis { stroke: var(--soft) }
+.grid { stroke: var(--grey); opacity: .6 }
+dl, .controls {
+  display: grid; gap: .5em 2.5em; margin: .8em 0 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(17em, 100%), 1fr));
+}
+dl { border: solid color-mix(in srgb, currentColor 20%, transparent); border-width: 1px 0; padding: .7em 0 }
+dl div, .row { display: flex; justify-content: space-between; gap: 1em }
+dt { color: var(--soft) }
+dd { margin: 0; font-weight: 600 }
+input { color: inherit; accent-color: var(--blue) }
+[type=range] { width: 100%; height: 28px; margin: 0; touch-action: pan-y }
+.toggles { flex-wrap: wrap; align-items: center; justify-content: start; gap: .3em .7em }
+.toggles label { display: flex; align-items: center; gap: .4em; min-height: 28px }
+i { width: 1em; height: .6em; forced-color-adjust: none }
+button {
+  min-height: 32px; padding: 0 .8em; border: 1px solid var(--soft); border-radius: 4px;
+  background: none; color: inherit; font: inherit; cursor: pointer;
+}
+:focus-visible { outline: 2px solid var(--blue); outline-offset: 3px }
+[role=status] { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+@media (forced-colors: none) {
+  [type=range] { appearance: none; background: linear-gradient(var(--grey) 0 0) center / 100% 4px no-repeat }
+  ::-webkit-slider-thumb { appearance: none; width: 18px; height: 18px; border-radius: 50%; background: var(--blue) }
+  ::-moz-range-thumb { width: 18px; height: 18px; border: 0; border-radius: 50%; background: var(--blue) }
+}
+@media print { .controls { display: none } :host { break-inside: avoid } }
+`;
+
+// A number with a true minus sign, and none before zero.
+const text = (value, digits) => value.toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace("-", "");
+
+// Pieces of a drawing.
+const path = (points, style) => `<path d="M${points.map((p) => p.map((v) => v.toFixed(1)).join(" ")).join("L")}" ${style}/>`;
+const write = (x, y, words, style) => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${words}</text>`;
+
+// sliders(state): [key, label, min, max, step, digits]; toggles: [key, label, colour];
+// draw(state, width): {picture, height, facts, sentence};
+// settle(state, key) makes the state legal after the control of that key was moved.
+function explorer(name, { sliders, toggles, draw, settle }) {
+  if (!customElements.get(name)) customElements.define(name, class extends HTMLElement {
+    connectedCallback() {
+      if (this.shadowRoot) return;
+      const state = JSON.parse(this.dataset.values), ranges = sliders(state);
+      const root = this.attachShadow({ mode: "open" });
+      root.innerHTML = `<style>${STYLE}</style><svg role="img"></svg><dl></dl>
+        <div class="controls" role="group" aria-label="Settings">${
+        ranges.map(([key, label, min, max, step]) => `<div>
+          <div class="row"><label for="${key}">${label}</label><output for="${key}" aria-live="off"></output></div>
+          <input type="range" id="${key}" min="${min}" max="${max}" step="${step}" value="${state[key]}"></div>`).join("")
+        }<div class="row toggles">${
+        toggles.map(([key, label, colour]) => `<label><input type="checkbox" id="${key}"${state[key] ? " checked" : ""}>
+          <i style="background:${colour}"></i>${label}</label>`).join("")
+        }<button>Reset</button></div></div><div role="status"></div>`;
+      const find = (selector) => root.querySelector(selector), inputs = [...root.querySelectorAll("input")];
+      const svg = find("svg");
+      let width, timer;
+      const room = () => Math.min(this.clientWidth || 680, 680);
+      const show = () => {
+        const { picture, height, facts, sentence } = draw(state, width = room());
+        svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+        svg.setAttribute("aria-label", sentence);
+        svg.innerHTML = picture;
+        find("dl").innerHTML = facts.map(([term, fact]) => `<div><dt>${term}</dt><dd>${fact}</dd></div>`).join("");
+      };
+      const update = (moved) => {
+        for (const input of inputs) state[input.id] = input.type == "range" ? input.valueAsNumber : input.checked;
+        settle(state, moved);
+        for (const [key, , , , , digits] of ranges) {
+          find("#" + key).value = state[key];
+          find(`output[for=${key}]`).value = text(state[key], digits);
+        }
+        show();
+        clearTimeout(timer);
+        if (moved) timer = setTimeout(() => find("[role=status]").textContent = svg.getAttribute("aria-label"), 700);
+      };
+      root.addEventListener("input", (event) => update(event.target.id));
+      find("button").addEventListener("click", () => {
+        for (const input of inputs) { input.value = input.defaultValue; input.checked = input.defaultChecked; }
+        update("all");
+      });
+      update();
+      new ResizeObserver(() => room() == width || show()).observe(this);
+    }
+  });
+}

@@ -1,0 +1,368 @@
+"""The normal distribution, and kernel density estimates built from it.
+
+Functions of the mean and the standard deviation, as in ``torch.normal``; the book
+writes the law with its variance, N(μ, σ²). Each is differentiable through its own
+``<name>_backward``, the derivative that the chapter derives.
+"""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Number = Tensor | float
+
+
+def _differentiable(backward: Callable) -> Callable:
+    """Make a function of broadcastable arguments differentiable by ``backward``."""
+
+    def decorate(function: Callable) -> Callable:
+        class Derived(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, *inputs: Tensor) -> Tensor:
+                ctx.save_for_backward(*inputs)
+                return function(*inputs)
+
+            @staticmethod
+            def backward(ctx, grad_output: Tensor) -> tuple[Tensor, ...]:
+                inputs = ctx.saved_tensors
+                grads = backward(grad_output, *inputs)
+                return tuple(
+                    g.sum_to_size(t.shape) for g, t in zip(grads, inputs, strict=True)
+                )
+
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def wrapper(*args: Number, **kwargs: Number) -> Tensor:
+            arguments = signature.bind(*args, **kwargs)
+            arguments.apply_defaults()
+            return Derived.apply(*_tensors(arguments.arguments))
+
+        return wrapper
+
+    return decorate
+
+
+def _tensors(arguments: dict[str, Number]) -> list[Tensor]:
+    first, x = next(iter(arguments.items()))
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"{first} must be a tensor of a floating dtype, got {kind}")
+    like = {"dtype": x.dtype, "device": x.device}
+    tensors = {
+        name: v if isinstance(v, Tensor) else torch.as_tensor(v, **like)
+        for name, v in arguments.items()
+    }
+    if (tensors["std"] <= 0).any():
+        raise ValueError(f"std must be positive, got {arguments['std']}")
+    return list(tensors.values())
+
+
+def normal_pdf_backward(
+    grad_output: Tensor, x: Tensor, mean: Number = 0.0, std: Number = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of :func:`normal_pdf`.
+
+    Args:
+        grad_output: Gradient of the loss with respect to the density.
+        x: Where the density was taken.
+        mean: Expectation μ.
+        std: Standard deviation σ, positive.
+
+    Returns:
+        Gradients with respect to ``x``, ``mean`` and ``std``, in the broadcast shape.
+    """
+    z = (x - mean) / std
+    slope = grad_output * normal_pdf(x, mean, std) / std
+    return -z * slope, z * slope, (z**2 - 1) * slope  # eq-normal-pdf-gradient
+
+
+@_differentiable(normal_pdf_backward)
+def normal_pdf(x: Tensor, mean: Number = 0.0, std: Number = 1.0) -> Tensor:
+    r"""Density of the normal distribution.
+
+    .. math:: f(x) = \frac{1}{\sigma\sqrt{2\pi}} e^{-(x-\mu)^2 / (2\sigma^2)}
+
+    Args:
+        x: Where to take the density.
+        mean: Expectation μ.
+        std: Standard deviation σ, positive.
+
+    Shape:
+        - x, mean, std: broadcastable; the result has their common shape.
+
+    Raises:
+        ValueError: ``x`` is not a floating tensor, or ``std`` is not positive.
+
+    References:
+        Equation ``eq-normal-pdf``.
+    """
+    z = (x - mean) / std  # eq-standardise
+    return torch.exp(-(z**2) / 2) / (std * math.sqrt(2 * math.pi))  # eq-normal-pdf
+
+
+def normal_log_pdf_backward(
+    grad_output: Tensor, x: Tensor, mean: Number = 0.0, std: Number = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of :func:`normal_log_pdf`; arguments as there.
+
+    Returns:
+        Gradients with respect to ``x``, ``mean`` and ``std``, in the broadcast shape.
+    """
+    z = (x - mean) / std
+    slope = grad_output / std
+    return -z * slope, z * slope, (z**2 - 1) * slope  # eq-normal-log-pdf-gradient
+
+
+@_differentiable(normal_log_pdf_backward)
+def normal_log_pdf(x: Tensor, mean: Number = 0.0, std: Number = 1.0) -> Tensor:
+    r"""Logarithm of the normal density, finite where the density underflows.
+
+    .. math:: \ln f(x) = -\frac{(x-\mu)^2}{2\sigma^2} - \ln\sigma - \frac12\ln(2\pi)
+
+    Args:
+        x: Where to take the log-density.
+        mean: Expectation μ.
+        std: Standard deviation σ, positive.
+
+    Shape:
+        - x, mean, std: broadcastable; the result has their common shape.
+
+    Raises:
+        ValueError: ``x`` is not a floating tensor, or ``std`` is not positive.
+
+    References:
+        Equation ``eq-normal-log-pdf``.
+    """
+    z = (x - mean) / std
+    return -(z**2) / 2 - torch.log(std) - math.log(2 * math.pi) / 2  # eq-normal-log-pdf
+
+
+def normal_cdf_backward(
+    grad_output: Tensor, x: Tensor, mean: Number = 0.0, std: Number = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of :func:`normal_cdf`, whose slope is the density; arguments as there.
+
+    Returns:
+        Gradients with respect to ``x``, ``mean`` and ``std``, in the broadcast shape.
+    """
+    slope = grad_output * normal_pdf(x, mean, std)  # eq-normal-cdf-gradient
+    return slope, -slope, -slope * (x - mean) / std
+
+
+@_differentiable(normal_cdf_backward)
+def normal_cdf(x: Tensor, mean: Number = 0.0, std: Number = 1.0) -> Tensor:
+    r"""Distribution function of the normal distribution, P(X ≤ x).
+
+    .. math::
+
+        F(x) = \Phi\Bigl(\frac{x-\mu}{\sigma}\Bigr), \qquad
+        \Phi(z) = \frac12 \operatorname{erfc}\Bigl(-\frac{z}{\sqrt2}\Bigr)
+
+    The complementary error function keeps all digits in the lower tail.
+
+    Args:
+        x: Where to take the distribution function.
+        mean: Expectation μ.
+        std: Standard deviation σ, positive.
+
+    Shape:
+        - x, mean, std: broadcastable; the result has their common shape.
+
+    Raises:
+        ValueError: ``x`` is not a floating tensor, or ``std`` is not positive.
+
+    References:
+        Equation ``eq-normal-cdf``.
+    """
+    z = (x - mean) / std
+    return torch.special.erfc(-z / math.sqrt(2)) / 2  # eq-normal-cdf
+
+
+def normal_quantile_backward(
+    grad_output: Tensor, p: Tensor, mean: Number = 0.0, std: Number = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of :func:`normal_quantile`, the inverse function; arguments as there.
+
+    Returns:
+        Gradients with respect to ``p``, ``mean`` and ``std``, in the broadcast shape.
+    """
+    z = normal_quantile(p)
+    slope = std / normal_pdf(z)  # eq-normal-quantile-gradient
+    return grad_output * slope, grad_output * torch.ones_like(z), grad_output * z
+
+
+@_differentiable(normal_quantile_backward)
+def normal_quantile(p: Tensor, mean: Number = 0.0, std: Number = 1.0) -> Tensor:
+    r"""Quantile of the normal distribution: the x with P(X ≤ x) = p.
+
+    Newton's iteration on the logarithm of Φ, started below the root, where the
+    concave logarithm makes it climb to the root without overshooting:
+
+    .. math::
+
+        z \leftarrow z + \bigl(\ln p - \ln\Phi(z)\bigr) \frac{\Phi(z)}{\varphi(z)},
+        \qquad z_0 = -\sqrt{-2 \ln(2p)}, \qquad p \le \tfrac12
+
+    Args:
+        p: Probabilities in [0, 1]; 0 and 1 give -inf and inf.
+        mean: Expectation μ.
+        std: Standard deviation σ, positive.
+
+    Shape:
+        - p, mean, std: broadcastable; the result has their common shape.
+
+    Raises:
+        ValueError: ``p`` is not a floating tensor or not within [0, 1], or ``std``
+            is not positive.
+
+    References:
+        Equation ``eq-normal-quantile-newton``.
+    """
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p must lie in [0, 1], got {p}")
+    tail = torch.minimum(p, 1 - p).to(torch.promote_types(p.dtype, torch.float32))
+    z = -torch.sqrt(-2 * torch.log(2 * tail))
+    for _ in range(5):
+        scaled = torch.special.erfcx(-z / math.sqrt(2))  # 2 Φ(z) exp(z²/2)
+        log_cdf = torch.log(scaled / 2) - z**2 / 2
+        mills = scaled * math.sqrt(math.pi / 2)  # Φ(z) / φ(z)
+        z = z + (torch.log(tail) - log_cdf) * mills  # eq-normal-quantile-newton
+    z = torch.where(tail == 0, -math.inf, z)
+    return mean + std * torch.where(p < 0.5, z, -z).to(p.dtype)
+
+
+def normal_entropy_backward(grad_output: Tensor, std: Tensor) -> tuple[Tensor]:
+    """Gradient of :func:`normal_entropy`; arguments as there.
+
+    Returns:
+        The gradient with respect to ``std``.
+    """
+    return (grad_output / std,)
+
+
+@_differentiable(normal_entropy_backward)
+def normal_entropy(std: Tensor) -> Tensor:
+    r"""Differential entropy of the normal distribution, in nats.
+
+    .. math:: H = \frac12 \ln(2 \pi e \sigma^2)
+
+    Args:
+        std: Standard deviation σ, positive.
+
+    Shape:
+        - std: any; the result has the same.
+
+    Raises:
+        ValueError: ``std`` is not a floating tensor or not positive.
+
+    References:
+        Equation ``eq-normal-entropy``.
+    """
+    return torch.log(2 * math.pi * math.e * std**2) / 2  # eq-normal-entropy
+
+
+def normal_sample(
+    size: Sequence[int],
+    mean: Number = 0.0,
+    std: Number = 1.0,
+    *,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    r"""Draw independent normal numbers from uniform ones (Box and Muller).
+
+    .. math::
+
+        Z_1 = \sqrt{-2\ln U}\,\cos(2\pi V), \qquad Z_2 = \sqrt{-2\ln U}\,\sin(2\pi V)
+
+    Args:
+        size: Shape of the result.
+        mean: Expectation μ.
+        std: Standard deviation σ, positive.
+        generator: Source of the uniform numbers; its device is the result's.
+        dtype: Of the result. The draw itself is made in float64, whose bits do not
+            depend on the processor.
+
+    Shape:
+        - mean, std: broadcastable to ``size``.
+
+    Raises:
+        ValueError: ``std`` is not positive.
+
+    References:
+        Box and Muller (1958); equation ``eq-box-muller``.
+    """
+    if (torch.as_tensor(std) <= 0).any():
+        raise ValueError(f"std must be positive, got {std}")
+    n = math.prod(size)
+    draw = torch.empty(2, (n + 1) // 2, dtype=torch.float64, device=generator.device)
+    u, v = draw.uniform_(generator=generator)
+    radius = torch.sqrt(-2 * torch.log(1 - u))  # 1 - u is never 0
+    angle = 2 * math.pi * v
+    z = torch.cat(
+        [radius * torch.cos(angle), radius * torch.sin(angle)]
+    )  # eq-box-muller
+    return (mean + std * z[:n].reshape(size)).to(dtype)
+
+
+def scott_bandwidth(sample: Tensor) -> Tensor:
+    r"""Scott's bandwidth for a kernel density estimate.
+
+    .. math:: h = s\, n^{-1/5}
+
+    Args:
+        sample: The observations; s is their standard deviation with n - 1.
+
+    Shape:
+        - sample: ``(n,)``, n at least 2; the result is a scalar.
+
+    Raises:
+        ValueError: ``sample`` is not one-dimensional, or shorter than 2.
+
+    References:
+        Scott (1992), *Multivariate Density Estimation*; equation
+        ``eq-scott-bandwidth``.
+    """
+    if sample.ndim != 1 or len(sample) < 2:
+        shape = tuple(sample.shape)
+        raise ValueError(f"sample must have shape (n,) with n > 1, got {shape}")
+    return sample.std() * len(sample) ** (-1 / 5)  # eq-scott-bandwidth
+
+
+def gaussian_kde(x: Tensor, sample: Tensor, bandwidth: Number | None = None) -> Tensor:
+    r"""Kernel density estimate: a normal density around each observation, averaged.
+
+    .. math::
+
+        \hat f(x) = \frac1n \sum_{i=1}^n \frac1h\,\varphi\Bigl(\frac{x-x_i}{h}\Bigr)
+
+    Args:
+        x: Where to take the estimate.
+        sample: The observations.
+        bandwidth: Standard deviation h of each kernel, in the unit of the sample;
+            ``None`` takes :func:`scott_bandwidth`.
+
+    Shape:
+        - x: any; the result has the same.
+        - sample: ``(n,)``.
+
+    Raises:
+        ValueError: ``x`` is not a floating tensor, ``sample`` is not one-dimensional,
+            or ``bandwidth`` is not positive.
+
+    References:
+        Equation ``eq-kde``.
+    """
+    if sample.ndim != 1 or len(sample) == 0:
+        shape = tuple(sample.shape)
+        raise ValueError(f"sample must have shape (n,) with n > 0, got {shape}")
+    if bandwidth is None:
+        bandwidth = scott_bandwidth(sample)
+    if torch.as_tensor(bandwidth) <= 0:
+        raise ValueError(f"bandwidth must be positive, got {bandwidth}")
+    return normal_pdf(x[..., None], sample, bandwidth).mean(-1)  # eq-kde

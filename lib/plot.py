@@ -1,0 +1,51 @@
+"""The look of the book's figures, and the figures that it draws more than once."""
+
+import matplotlib as mpl
+import torch
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib_inline.config import InlineBackend
+from torch import Tensor
+
+# Okabe and Ito's palette, in which the colour-blind can tell any two apart.
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666",
+)  # fmt: skip
+
+
+def use_style() -> None:
+    """Set matplotlib to the book's style; figures are stored at twice their size."""
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.0, 3.2),
+            "figure.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": cycler(color=[BLUE, RED, GREEN, PURPLE, ORANGE, GREY]),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#e5e5e5",
+            "grid.linewidth": 0.6,
+            "axes.titlesize": "medium",
+            "font.size": 10,
+            "lines.linewidth": 1.8,
+            "legend.frameon": False,
+        }
+    )
+    inline = InlineBackend.instance()
+    inline.figure_formats = {"retina"}
+    inline.print_figure_kwargs = {"bbox_inches": None}
+
+
+def histogram(ax: Axes, sample: Tensor, bins: int = 50, **style) -> None:
+    """Draw a histogram of density: bar areas, not heights, are relative frequencies.
+
+    Args:
+        ax: Where to draw.
+        sample: The observations, of any shape.
+        bins: Number of bars between the smallest and the largest observation.
+        **style: Passed to ``Axes.hist``.
+    """
+    style = {"color": BLUE, "alpha": 0.35, "edgecolor": "none"} | style
+    ax.hist(torch.as_tensor(sample).flatten().numpy(), bins, density=True, **style)
