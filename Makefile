@@ -1,0 +1,54 @@
+# Every target that needs the environment makes it first; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+CH ?=
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv book serve test web run stamp lint bench links constraints clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+venv: ## make or refresh the environment, .venv
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "make: $(PYTHON) is not there; install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) tools/venv.py
+
+book: venv ## build the book into _build/html
+	@$(BIN)/python tools/build.py
+
+serve: book ## build the book and serve it on this machine
+	@echo "open http://127.0.0.1:8000 (stop with Ctrl-C)"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+test: venv ## run the unit tests and every notebook, strictly
+	@$(BIN)/python -m pytest -q --nbval -n 2 --dist loadscope
+
+web: venv ## test the built book (after `make book`)
+	@$(BIN)/python -m pytest -q tests/test_html.py
+
+run: venv ## execute notebooks and store their outputs: all, CH=normal, or CH=path
+	@$(BIN)/python tools/run.py $(CH)
+
+stamp: venv ## write the setup cell and the badges with the repository's address
+	@$(BIN)/python tools/stamp.py
+
+lint: venv ## check style, spelling, stored notebooks
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "lint: run .venv/bin/ruff format ."; exit 1; }
+	@$(BIN)/codespell
+	@git ls-files '*.ipynb' | xargs $(BIN)/nbstripout --verify --keep-output --keep-count --keep-id || { \
+		echo "lint: a notebook holds an editor's metadata; run make run CH=<notebook>"; exit 1; }
+
+bench: venv ## time lib against torch on the same work
+	@$(BIN)/python benchmarks/normal.py
+
+links: venv ## check every link that leaves the book (needs the network)
+	@$(BIN)/jupyter-book build --all --quiet --builder linkcheck --path-output _build/links .
+
+constraints: venv ## pin again what comes along with requirements.txt
+	@$(PYTHON) tools/venv.py --constraints
+
+clean: ## remove what was built; the environment stays
+	rm -rf _build .cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,203 @@
+"""The built book, read as files: complete, self-contained, described.
+
+Comes after `make book`. Nothing is skipped: without a book the first test fails.
+"""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+
+import stamp
+
+ROOT = Path(__file__).parents[1]
+HTML = ROOT / "_build" / "html"
+# Elements that make a browser fetch something when a page is read.
+FETCHING = {
+    "script": "src", "img": "src", "iframe": "src", "source": "src", "audio": "src",
+    "video": "src", "embed": "src", "object": "data", "input": "src",
+}  # fmt: skip
+FETCHING_LINKS = {
+    "stylesheet", "icon", "shortcut icon", "apple-touch-icon", "manifest", "preload",
+    "modulepreload", "preconnect", "dns-prefetch",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What a page contains: tags with attributes, text, and text of scripts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.tags, self.scripts, self.text = path, [], [], []
+        self.inside = ""
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {k: v or "" for k, v in attrs}))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        target = self.scripts if self.inside == "script" else self.text
+        target.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    def ids(self):
+        return [attrs["id"] for _, attrs in self.tags if "id" in attrs]
+
+
+def read_pages() -> dict[Path, Page]:
+    return {path: Page(path) for path in sorted(HTML.rglob("*.html"))}
+
+
+PAGES = read_pages()
+every_page = pytest.mark.parametrize(
+    "page", PAGES.values(), ids=lambda p: str(p.path.relative_to(HTML))
+)
+chapter_pages = pytest.mark.parametrize(
+    "path",
+    [HTML / p.relative_to(ROOT).with_suffix(".html") for p in stamp.notebooks()],
+    ids=lambda p: p.stem,
+)
+
+
+def test_there_is_a_book():
+    names = {str(p.relative_to(HTML)) for p in PAGES}
+    assert {"index.html", "intro.html", "ledger.html"} <= names, "first: make book"
+
+
+@chapter_pages
+def test_every_notebook_is_a_page(path):
+    assert path in PAGES
+
+
+def remote(address: str) -> bool:
+    return address.startswith(("http:", "https:", "//"))
+
+
+@every_page
+def test_nothing_is_asked_of_another_host(page):
+    wanted = [
+        attrs[FETCHING[tag]]
+        for tag, attrs in page.tags
+        if tag in FETCHING and FETCHING[tag] in attrs
+    ]
+    for attrs in page.all("link"):
+        if attrs.get("rel") in FETCHING_LINKS:
+            wanted.append(attrs["href"])
+    assert [a for a in wanted if remote(a)] == []
+    for script in page.scripts:
+        assert not re.search(r"(import|fetch|src)\W{1,4}https?://", script)
+
+
+def test_style_sheets_and_scripts_ask_nothing_of_another_host():
+    for path in HTML.glob("_static/**/*.css"):
+        css = path.read_text("utf-8")
+        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", css), path
+
+
+@every_page
+def test_links_within_the_book_lead_somewhere(page):
+    broken = []
+    for attrs in page.all("a"):
+        address = attrs.get("href", "")
+        parts = urlsplit(address)
+        if not address or parts.scheme or parts.netloc:
+            continue
+        file, fragment = urldefrag(unquote(address))
+        path = (page.path.parent / file).resolve() if file else page.path
+        if path in PAGES:
+            if fragment and fragment not in PAGES[path].ids():
+                broken.append(address)
+        elif not path.exists():
+            broken.append(address)
+    assert broken == []
+
+
+@every_page
+def test_files_of_a_page_exist(page):
+    for tag, attrs in page.tags:
+        address = attrs.get(FETCHING.get(tag, ""), "")
+        if tag == "link" and attrs.get("rel") == "stylesheet":
+            address = attrs["href"]
+        if address and not address.startswith("data:"):
+            file = unquote(urlsplit(address).path)
+            assert (page.path.parent / file).exists(), address
+
+
+@every_page
+def test_ids_are_unique(page):
+    ids = page.ids()
+    assert [i for i in set(ids) if ids.count(i) > 1] == []
+
+
+@every_page
+def test_pictures_are_described_and_keep_their_place(page):
+    for attrs in page.all("img"):
+        if "logo" not in attrs.get("class", ""):
+            alt = attrs.get("alt", "")
+            assert len(alt) > 20, f"alt text: {attrs['src'][:60]}"
+            assert "_images/" not in alt
+            assert {"width", "height"} <= set(attrs), attrs["src"][:60]
+
+
+@every_page
+def test_no_residue(page):
+    """Nothing of the sources' markup is left to be read."""
+    text = "".join(page.text)
+    for residue in (r"\{(eq|ref|numref|cite|prf|doc)[:}]", r"\$\$", r"```", r":::"):
+        assert not re.search(residue, text), residue
+    assert "Traceback (most recent call last)" not in text
+    classes = " ".join(attrs.get("class", "") for _, attrs in page.tags)
+    assert "katex-error" not in classes
+    assert "system-message" not in classes
+
+
+@chapter_pages
+def test_mathematics_is_drawn_numbered_and_marked(path):
+    html = path.read_text("utf-8")
+    blocks = re.findall(r'<div class="math.*?</div>', html, re.S)
+    assert len(blocks) > 10
+    assert html.count("<math ") == html.count('class="katex-mathml"') > 100
+    assert "MathJax" not in html
+    marks = re.findall(r'class="verified" href="#check-(eq-[\w-]+)"', html)
+    labels = re.findall(r'id="equation-(eq-[\w-]+)"', html)
+    assert sorted(marks) == sorted(labels)
+
+
+@chapter_pages
+def test_equations_are_numbered_by_chapter(path):
+    numbers = re.findall(r'class="eqno">\(([\d.]+)\)', path.read_text("utf-8"))
+    assert len(numbers) > 10
+    assert all(re.fullmatch(r"\d+\.\d+", n) for n in numbers)
+
+
+def test_the_ledger_lists_every_equation():
+    ledger = (HTML / "ledger.html").read_text("utf-8")
+    for notebook in stamp.notebooks():
+        path = HTML / notebook.relative_to(ROOT).with_suffix(".html")
+        for label in re.findall(r'id="equation-(eq-[\w-]+)"', path.read_text("utf-8")):
+            assert ledger.count(f'#equation-{label}"') == 1, label
+            assert ledger.count(f'#check-{label}"') == 1, label
+    total = int(re.search(r"(\d+) equations are verified", ledger)[1])
+    assert total == ledger.count("#equation-eq-")
+
+
+def test_the_ledger_and_the_tests_agree_on_what_is_evaluated_as_printed():
+    from tests.test_equations import FORMS
+
+    ledger = (HTML / "ledger.html").read_text("utf-8")
+    both = int(re.search(r"verified by a cell; (\d+) of them", ledger)[1])
+    assert both == len(FORMS) == ledger.count("✓✓")
+
+
+def test_only_files_that_a_page_can_use_are_fonts_of_mathematics():
+    fonts = list((HTML / "_static" / "katex" / "fonts").iterdir())
+    assert fonts
+    assert {f.suffix for f in fonts} == {".woff2"}

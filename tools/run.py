@@ -1,0 +1,113 @@
+"""Execute notebooks and store their outputs.
+
+python tools/run.py                        every notebook
+python tools/run.py normal                 those of one chapter
+python tools/run.py chapters/normal/density.ipynb
+
+A stored notebook is replaced only when every cell of the new one has run.
+"""
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbstripout import strip_output
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parent))
+from stamp import ROOT, notebooks
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TIMEOUT = 120  # seconds a cell may take
+
+
+def chosen(names: list[str]) -> list[Path]:
+    """The notebooks that the arguments name; all of them without arguments."""
+    paths = []
+    for name in names:
+        path = (ROOT / name).resolve()
+        found = [p for p in notebooks() if p == path or p.parent.name == name]
+        if not found:
+            chapters = ", ".join(sorted({p.parent.name for p in notebooks()}))
+            raise SystemExit(
+                f"run: {name!r} names no notebook; give a path such as"
+                f" chapters/normal/density.ipynb or a chapter: {chapters}"
+            )
+        paths += found
+    return paths or notebooks()
+
+
+def execute(path: Path) -> str | None:
+    """Run one notebook in its own folder and store it; return what went wrong."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        return f"a cell raised {error.ename}: {error.evalue}\n{last_cell(notebook)}"
+    except CellTimeoutError:
+        return f"a cell ran for more than {TIMEOUT} s\n{last_cell(notebook)}"
+    except DeadKernelError:
+        return f"the kernel died\n{last_cell(notebook)}"
+    store(normalise(notebook), path)
+    return None
+
+
+def last_cell(notebook: nbformat.NotebookNode) -> str:
+    """The source of the cell that was running when execution ended."""
+    ran = [c for c in notebook.cells if c.cell_type == "code" and c.execution_count]
+    source = ran[-1].source if ran else ""
+    return "\n".join(f"    {line}" for line in source.splitlines())
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what changes from run to run and from editor to editor."""
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    return strip_output(notebook, keep_output=True, keep_count=True, keep_id=True)
+
+
+def store(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Replace the notebook in one step, so that it is never half written."""
+    part = path.with_suffix(".part")
+    try:
+        nbformat.write(notebook, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main(names: list[str]) -> int:
+    paths, failed = chosen(names), []
+    with (
+        ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool,
+        tqdm(total=len(paths), unit="notebook") as bar,
+    ):
+        jobs = {pool.submit(execute, path): path for path in paths}
+        for job in as_completed(jobs):
+            name = jobs[job].relative_to(ROOT)
+            problem = job.result()
+            bar.write(f"  {name}  {'FAILED: ' + problem if problem else 'stored'}")
+            failed += [str(name)] if problem else []
+            bar.update()
+    if failed:
+        names = ", ".join(failed)
+        print(
+            f"run: {names} stay as they were; mend them, then make run CH={failed[0]}"
+        )
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
