@@ -110,7 +110,8 @@ def only_setup(then: str) -> nbformat.NotebookNode:
 
 
 def freeze(environment: Path) -> set[str]:
-    return set(python(environment, "-m", "pip", "freeze", cwd="/").splitlines())
+    command = ["-m", "pip", "freeze", "--exclude-editable"]
+    return set(python(environment, *command, cwd="/").splitlines())
 
 
 def test_notebook_runs_alone(colab, kernel, tmp_path):

@@ -40,8 +40,8 @@ def problems(notebook: nbformat.NotebookNode) -> list[str]:
                 found.append(f"{where} wrote to stderr: {output.text[:80]!r}")
             if output.output_type == "error":
                 found.append(f"{where} ended in an error: {output.ename}")
-            if re.search(r"(0x[0-9a-f]{6,}|<Figure size)", json.dumps(output)):
-                found.append(f"{where} shows an address or a figure's name: plt.show()")
+            if re.search(r"\b0x[0-9a-f]{6,}", json.dumps(output)):
+                found.append(f"{where} shows an address: end it with plt.show()")
         if any("image/png" in o.get("data", {}) for o in cell.outputs):
             found += [f"{where}: {p}" for p in figure_problems(cell, names)]
         if "setup" not in cell.metadata.get("tags", []) and (

@@ -1,0 +1,472 @@
+"""Closed forms of the page on the algebra of variance, as they are printed.
+
+Expectations are computed from laws with finitely many values: all of them are listed
+with their probabilities, so that a moment is a sum. Normal laws become such lists by
+Gauss-Hermite quadrature, which is exact for the polynomials among them.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from scipy import integrate, interpolate, stats
+
+from tests.as_printed import Draw, Form, data, integer, positive, real, unit
+
+
+def normal(nodes=20):
+    z, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    return z, weight / weight.sum()
+
+
+def product(*laws):
+    """All combinations of values of independent laws, and their probabilities."""
+    values = itertools.product(*(law[0] for law in laws))
+    chances = itertools.product(*(law[1] for law in laws))
+    return np.array(list(values)), np.array([math.prod(c) for c in chances])
+
+
+def coins(sizes):
+    """Independent values ±size, each sign with probability 1/2."""
+    return product(*(([-float(s), float(s)], [0.5, 0.5]) for s in sizes))
+
+
+def mean(values, chances):
+    return float((values * chances).sum())
+
+
+def variance(values, chances):
+    return mean((values - mean(values, chances)) ** 2, chances)
+
+
+def covariance(x, y, chances):
+    centred = (x - mean(x, chances)) * (y - mean(y, chances))
+    return mean(centred, chances)
+
+
+def slope(x, y, chances):
+    return covariance(x, y, chances) / variance(y, chances)
+
+
+def pair(v, correlation=0.6):
+    """Two dependent normal variables with the drawn means and spreads."""
+    values, chances = product(normal(), normal())
+    a, b = values.T
+    b = correlation * a + math.sqrt(1 - correlation**2) * b
+    x = float(v.get(r"\mu_{X}", 0.0)) + float(v.get(r"\sigma_{X}", 1.0)) * a
+    y = float(v.get(r"\mu_{Y}", 0.0)) + float(v.get(r"\sigma_{Y}", 1.0)) * b
+    return x, y, chances
+
+
+def apart(v, centred=False):
+    """Two independent variables, neither normal, with the drawn means and spreads."""
+    skew = [-math.sqrt(3), 1 / math.sqrt(3)], [0.25, 0.75]  # mean 0, variance 1
+    flat = [-math.sqrt(1.5), 0.0, math.sqrt(1.5)], [1 / 3] * 3
+    values, chances = product(skew, flat)
+    names = ("W", "X") if centred else ("X", "Y")
+    first, second = (
+        float(v.get(rf"\mu_{{{name}}}", 0.0)) + float(v[rf"\sigma_{{{name}}}"]) * column
+        for name, column in zip(names, values.T, strict=True)
+    )
+    return first, second, chances
+
+
+def of_pair(function, correlation=None):
+    def value(v):
+        rho = 0.6 if correlation is None else float(v[correlation])
+        return function(v, *pair(v, rho))
+
+    return value
+
+
+def of_apart(function, centred=False):
+    return lambda v: function(*apart(v, centred))
+
+
+def masked(v):
+    """Values of M X and their probabilities, for a normal X."""
+    p, (z, chance) = float(v["p"]), normal()
+    x = float(v[r"\mu_{X}"]) + float(v[r"\sigma_{X}"]) * z
+    values = np.concatenate([0 * x, x / (1 - p)])
+    return values, np.concatenate([p * chance, (1 - p) * chance])
+
+
+def coin_sum(v):
+    values, chances = coins(v[r"\sigma_i"])
+    return variance(values @ v["a_i"].numpy(), chances)
+
+
+def by_principal_axes(v):
+    """Variance along a direction: of uncorrelated variables, after a rotation."""
+    covariances = (v["c_{i,j}"] + v["c_{i,j}"].T) / 2
+    variances, axes = torch.linalg.eigh(covariances)
+    return float(((axes.T @ v["a_i"]) ** 2 * variances).sum())
+
+
+def coin_mean(v):
+    values, chances = coins([v[r"\sigma"]] * v["n"])
+    return variance(values.mean(1), chances)
+
+
+def correlated_mean(v):
+    """A common coin beside one for each term."""
+    rho, n, sigma = float(v[r"\rho"]), v["n"], float(v[r"\sigma"])
+    values, chances = coins([1.0] * (n + 1))
+    terms = math.sqrt(rho) * values[:, :1] + math.sqrt(1 - rho) * values[:, 1:]
+    return variance(sigma * terms.mean(1), chances)
+
+
+def preactivation(v):
+    """Coins as weights; all inputs the same number, 0 or not."""
+    weights, chances = coins([math.sqrt(v[r"\operatorname{Var}[w]"])] * v["n"])
+    size = math.sqrt(4 * float(v[r"\operatorname{E}[x^2]"]))  # with probability 1/4
+    z = weights.sum(1)
+    values = np.concatenate([size * z, 0 * z])
+    return variance(values, np.concatenate([chances / 4, 3 * chances / 4]))
+
+
+def preactivation_given(v):
+    weights, chances = coins([math.sqrt(v[r"\operatorname{Var}[w]"])] * v["n"])
+    return variance(weights @ v["x_i"].numpy(), chances)
+
+
+INPUTS = np.array([[1.0, 2.0, -0.5], [0.3, -1.0, 0.2], [1.5, 0.0, 0.7]])
+CHANCES = np.array([0.2, 0.5, 0.3])
+LENGTHS = (INPUTS**2).sum(1)
+
+
+def units(function):
+    """Two units with coins as weights, over weights and three possible inputs."""
+
+    def value(v):
+        size = math.sqrt(v.get(r"\operatorname{Var}[w]", 1.0))
+        weights, chances = coins([size] * 6)
+        z_j, z_k = weights[:, :3] @ INPUTS.T, weights[:, 3:] @ INPUTS.T
+        return function(z_j, z_k, chances[:, None] * CHANCES)
+
+    return value
+
+
+def normal_unit(power):
+    """A moment of a unit with three standard normal weights."""
+    values, chances = product(*[normal(6)] * 3)
+    return mean((values @ INPUTS.T) ** power, chances[:, None] * CHANCES)
+
+
+def sum_moment(power, sizes, third, fourth):
+    """Moment of a sum of independent terms, built up one term at a time."""
+    moments = [1.0, 0.0, 0.0, 0.0, 0.0]
+    for size in sizes:
+        term = [1.0, 0.0, size**2, third * size**3, fourth * size**4]
+        moments = [
+            sum(math.comb(k, j) * moments[j] * term[k - j] for j in range(k + 1))
+            for k in range(5)
+        ]
+    return moments[power]
+
+
+def scaled_sum(power):
+    def value(v):
+        sizes = [v["n"] ** -0.5] * v["n"]
+        return sum_moment(power, sizes, float(v["m_3"]), float(v["m_4"]))
+
+    return value
+
+
+def weighted_sum(power):
+    return lambda v: sum_moment(power, v["x_i"].tolist(), 0.7, float(v["m_4"]))
+
+
+def uniform_sum(v):
+    density = interpolate.BSpline.basis_element(range(v["n"] + 1), extrapolate=False)
+    cdf = density.antiderivative()
+    return float(cdf(float(v["x"])) - cdf(0.0))
+
+
+def normal_mean(g, v=None):
+    """E[g(X)] for a normal X and g with a kink at 0, by adaptive quadrature."""
+    mu, sigma = (float(v.get(k, d)) for k, d in ((r"\mu", 0), (r"\sigma", 1)))
+    law = stats.norm(mu, sigma)
+    pieces = ((mu - 14 * sigma, 0.0), (0.0, mu + 14 * sigma))
+    options = {"epsabs": 0, "epsrel": 1e-12, "limit": 200}
+    return sum(
+        integrate.quad(lambda x: g(x) * law.pdf(x), *piece, **options)[0]
+        for piece in pieces
+        if piece[0] < piece[1]
+    )
+
+
+def standard(g):
+    return normal_mean(g, {})
+
+
+def relu(x):
+    return max(x, 0.0)
+
+
+def relu_variance():
+    centre = standard(relu)
+    return standard(lambda x: (relu(x) - centre) ** 2)
+
+
+def relu_skewness(_):
+    centre = standard(relu)
+    return standard(lambda x: (relu(x) - centre) ** 3) / relu_variance() ** 1.5
+
+
+def sigmoid_variance(_):
+    return standard(lambda x: (1 / (1 + math.exp(-x)) - 0.5) ** 2)
+
+
+def layers(v):
+    """E[Q_d] and E[Q_d²], one layer after the other, by the mean over n units."""
+    n, c = v["n"], float(v["c"])
+    first = standard(lambda x: relu(x) ** 2)
+    second = standard(lambda x: relu(x) ** 4)
+    mean_q, mean_q2 = float(v["Q_0"]), float(v["Q_0"]) ** 2
+    for _ in range(v["d"]):
+        spread = 2 * c  # variance of z for Q = 1
+        mean_q *= spread * first
+        mean_q2 *= spread**2 * (n * second + n * (n - 1) * first**2) / n**2
+    return mean_q, mean_q2
+
+
+MEANS = {r"\mu_{X}": real, r"\mu_{Y}": real}
+SPREADS = {r"\sigma_{X}": positive, r"\sigma_{Y}": positive}
+ANGLE = np.arange(64) * 2 * math.pi / 64
+SQUARES = np.cos(ANGLE) ** 2, np.sin(ANGLE) ** 2
+RESIDUAL = r"\operatorname{Var}\left[X - \frac{\rho \sigma_{X}}{\sigma_{Y}} Y\right]"
+SPREAD_OF_LENGTH = r"\operatorname{Var}[\|\mathbf{x}\|^2]"
+CURVES = {
+    r"\Phi": lambda z: stats.norm.cdf(float(z)),
+    r"\varphi": lambda z: stats.norm.pdf(float(z)),
+}
+
+FORMS = {
+    "eq-linearity": Form(
+        given={"a": real, "b": real, **MEANS},
+        stated={
+            r"\operatorname{E}[a X + b Y]": of_pair(
+                lambda v, x, y, p: mean(float(v["a"]) * x + float(v["b"]) * y, p)
+            )
+        },
+    ),
+    "eq-expectation-product": Form(
+        stated={
+            r"\operatorname{E}[g(X) \, h(Y)]": lambda v: float(
+                np.mean(np.cos(ANGLE) ** 2 * np.exp(np.sin(8 * ANGLE)))
+            ),
+            r"\operatorname{E}[g(X)]": lambda v: 0.5,
+            r"\operatorname{E}[h(Y)]": lambda v: float(
+                np.mean(np.exp(np.sin(2 * math.pi * np.arange(8) / 8)))
+            ),
+        },
+    ),
+    "eq-covariance-moments": Form(
+        given=MEANS,
+        stated={
+            r"\operatorname{Cov}[X, Y]": of_pair(
+                lambda v, x, y, p: covariance(x, y, p)
+            ),
+            r"\operatorname{E}[X Y - \mu_{X} Y - \mu_{Y} X + \mu_{X} \mu_{Y}]": of_pair(
+                lambda v, x, y, p: mean(
+                    (x - float(v[r"\mu_{X}"])) * (y - float(v[r"\mu_{Y}"])), p
+                )
+            ),
+            r"\operatorname{E}[X Y]": of_pair(lambda v, x, y, p: mean(x * y, p)),
+        },
+    ),
+    "eq-variance-difference": Form(
+        given={"t": real, r"\rho": unit, **SPREADS},
+        stated={
+            r"\operatorname{Var}[X - t Y]": of_pair(
+                lambda v, x, y, p: variance(x - float(v["t"]) * y, p), r"\rho"
+            )
+        },
+    ),
+    "eq-residual-variance": Form(
+        given={r"\rho": unit, r"\sigma_{X}": positive, r"\sigma_{Y}": positive},
+        stated={
+            RESIDUAL: of_pair(
+                lambda v, x, y, p: variance(x - slope(x, y, p) * y, p), r"\rho"
+            )
+        },
+    ),
+    "eq-circle": Form(
+        stated={
+            r"\operatorname{Cov}[X^2, Y^2]": lambda v: covariance(*SQUARES, 1 / 64),
+            r"\operatorname{Var}[X^2]": lambda v: variance(SQUARES[0], 1 / 64),
+        },
+    ),
+    "eq-variance-sum": Form(
+        given={"n": integer(2, 6), "a_i": data("n"), "c_{i,j}": data("n", "n")},
+        stated={
+            r"\operatorname{Var}\left[\sum_{i=1}^{n} a_i X_i\right]": by_principal_axes
+        },
+    ),
+    "eq-variance-uncorrelated": Form(
+        given={"n": integer(2, 6), "a_i": data("n"), r"\sigma_i": data("n")},
+        stated={
+            r"\operatorname{Var}\left[\sum_{i=1}^{n} a_i X_i\right]": coin_sum,
+        },
+    ),
+    "eq-variance-mean": Form(
+        given={"n": integer(2, 6), r"\sigma": positive},
+        stated={r"\operatorname{Var}[\bar{X}]": coin_mean},
+    ),
+    "eq-variance-mean-correlated": Form(
+        given={"n": integer(2, 6), r"\sigma": positive, r"\rho": unit},
+        stated={r"\operatorname{Var}[\bar{X}]": correlated_mean},
+    ),
+    "eq-variance-product": Form(
+        given={**MEANS, **SPREADS},
+        stated={
+            r"\operatorname{Var}[X Y]": of_apart(lambda x, y, p: variance(x * y, p)),
+            r"\operatorname{E}[X^2]": of_apart(lambda x, y, p: mean(x**2, p)),
+            r"\operatorname{E}[Y^2]": of_apart(lambda x, y, p: mean(y**2, p)),
+            r"\operatorname{E}[X]": of_apart(lambda x, y, p: mean(x, p)),
+            r"\operatorname{E}[Y]": of_apart(lambda x, y, p: mean(y, p)),
+        },
+    ),
+    "eq-variance-centred-product": Form(
+        given={r"\sigma_{W}": positive, r"\sigma_{X}": positive, r"\mu_{X}": real},
+        stated={
+            r"\operatorname{Var}[W X]": of_apart(
+                lambda w, x, p: variance(w * x, p), centred=True
+            ),
+            r"\operatorname{Var}[W]": of_apart(
+                lambda w, x, p: variance(w, p), centred=True
+            ),
+            r"\operatorname{E}[X^2]": of_apart(
+                lambda w, x, p: mean(x**2, p), centred=True
+            ),
+        },
+    ),
+    "eq-variance-mask": Form(
+        given={"p": unit, r"\sigma_{X}": positive, r"\mu_{X}": real},
+        stated={r"\operatorname{Var}[M X]": lambda v: variance(*masked(v))},
+    ),
+    "eq-preactivation-equal": Form(
+        given={
+            "n": integer(2, 8),
+            r"\operatorname{Var}[w]": positive,
+            r"\operatorname{E}[x^2]": positive,
+        },
+        stated={r"\operatorname{Var}[z]": preactivation},
+    ),
+    "eq-preactivation-given": Form(
+        given={
+            "n": integer(2, 8),
+            r"\operatorname{Var}[w]": positive,
+            "x_i": data("n"),
+        },
+        stated={r"\operatorname{Var}[z]": preactivation_given},
+    ),
+    "eq-units-uncorrelated": Form(
+        stated={r"\operatorname{Cov}[z_j, z_k]": units(covariance)},
+    ),
+    "eq-units-squares": Form(
+        given={r"\operatorname{Var}[w]": positive},
+        stated={
+            r"\operatorname{Cov}[z_j^2, z_k^2]": units(
+                lambda z_j, z_k, p: covariance(z_j**2, z_k**2, p)
+            ),
+            SPREAD_OF_LENGTH: lambda v: variance(LENGTHS, CHANCES),
+        },
+    ),
+    "eq-sum-moments": Form(
+        given={"n": integer(2, 8), "m_3": real, "m_4": positive},
+        stated={
+            r"\operatorname{E}[S_n^3]": scaled_sum(3),
+            r"\operatorname{E}[S_n^4]": scaled_sum(4),
+        },
+    ),
+    "eq-irwin-hall": Form(
+        given={"n": integer(5, 9), "x": Draw(0.0, 5.0)},
+        stated={"F_n(x)": uniform_sum, "r": lambda v: math.floor(v["x"])},
+    ),
+    "eq-preactivation-kurtosis": Form(
+        given={"n": integer(2, 8), "m_4": positive, "x_i": data("n")},
+        stated={
+            r"\operatorname{E}[z^4]": weighted_sum(4),
+            r"\operatorname{E}[z^2]": weighted_sum(2),
+        },
+    ),
+    "eq-mixture-kurtosis": Form(
+        stated={
+            r"\operatorname{E}[z^4]": lambda v: normal_unit(4),
+            r"\operatorname{E}[z^2]": lambda v: normal_unit(2),
+            SPREAD_OF_LENGTH: lambda v: variance(LENGTHS, CHANCES),
+            r"\operatorname{E}[\|\mathbf{x}\|^2]": lambda v: mean(LENGTHS, CHANCES),
+        },
+    ),
+    "eq-relu-mean": Form(
+        given={r"\mu": real, r"\sigma": positive},
+        stated={
+            r"\operatorname{E}[\operatorname{ReLU}(X)]": lambda v: normal_mean(relu, v)
+        },
+        functions=CURVES,
+    ),
+    "eq-relu-second-moment": Form(
+        given={r"\mu": real, r"\sigma": positive},
+        stated={
+            r"\operatorname{E}[\operatorname{ReLU}(X)^2]": lambda v: normal_mean(
+                lambda x: relu(x) ** 2, v
+            )
+        },
+        functions=CURVES,
+    ),
+    "eq-relu-standard": Form(
+        stated={
+            r"\operatorname{E}[\operatorname{ReLU}(Z)]": lambda v: standard(relu),
+            r"\operatorname{E}[\operatorname{ReLU}(Z)^2]": lambda v: standard(
+                lambda x: relu(x) ** 2
+            ),
+            r"\operatorname{Var}[\operatorname{ReLU}(Z)]": lambda v: relu_variance(),
+        },
+    ),
+    "eq-relu-skewness": Form(
+        stated={
+            r"\frac{\operatorname{E}[(\operatorname{ReLU}(Z) - \mu_{R})^3]}"
+            r"{\operatorname{Var}[\operatorname{ReLU}(Z)]^{\frac32}}": relu_skewness
+        },
+    ),
+    "eq-relu-symmetric": Form(
+        stated={
+            r"\operatorname{E}[\operatorname{ReLU}(z)^2]": units(
+                lambda z, _, p: mean(np.maximum(z, 0) ** 2, p)
+            ),
+            r"\operatorname{E}[z^2]": units(lambda z, _, p: mean(z**2, p)),
+        },
+    ),
+    "eq-tanh-variance": Form(
+        given={r"\sigma": Draw(0.02, 0.06)},
+        stated={
+            r"\operatorname{Var}[\tanh(\sigma Z)]": lambda v: normal_mean(
+                lambda x: math.tanh(x) ** 2, v
+            )
+        },
+        approx=1e-4,
+    ),
+    "eq-sigmoid-variance": Form(
+        stated={
+            r"\operatorname{Var}[\operatorname{sigmoid}(Z)]": sigmoid_variance,
+            r"\operatorname{Var}\left[\tanh\left(\frac{Z}{2}\right)\right]": (
+                lambda v: standard(lambda x: math.tanh(x / 2) ** 2)
+            ),
+        },
+    ),
+    "eq-three-layers": Form(
+        given={
+            "n": integer(2, 40),
+            "d": integer(1, 5),
+            "c": positive,
+            "Q_0": positive,
+        },
+        stated={
+            r"\operatorname{E}[Q_d]": lambda v: layers(v)[0],
+            r"\operatorname{Var}[Q_d]": lambda v: layers(v)[1] - layers(v)[0] ** 2,
+        },
+    ),
+}
