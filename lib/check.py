@@ -16,7 +16,7 @@ def verify(
     *,
     rtol: float | None = None,
     scale: float | None = None,
-    se: float | None = None,
+    se: Numbers | None = None,
     z: float = 4.0,
 ) -> None:
     r"""Compare what was measured with what an equation predicts; print one line.
@@ -36,7 +36,8 @@ def verify(
         predicted: Values that the equation gives.
         rtol: Relative tolerance, in (0, 1); 1e-10 unless ``se`` is given.
         scale: Size of the quantities that cancel; needed where ``predicted`` is 0.
-        se: Standard error of ``measured``, derived rather than chosen.
+        se: Standard error of ``measured``, one or one for each element; derived
+            rather than chosen.
         z: How many standard errors are allowed.
 
     Shape:
@@ -51,7 +52,7 @@ def verify(
     if not re.fullmatch(r"eq-[a-z0-9]+(-[a-z0-9]+)*", label):
         raise ValueError(f"label must look like 'eq-normal-pdf', got {label!r}")
     got, want = _float64("measured", measured), _float64("predicted", predicted)
-    if measured is predicted or _same_memory(measured, predicted):
+    if _same(measured, predicted):
         raise ValueError(f"{label}: predicted must be computed apart from measured")
     if got.shape != want.shape:
         shapes = f"{tuple(got.shape)} and {tuple(want.shape)}"
@@ -63,6 +64,7 @@ def verify(
     size = want.abs().clamp(min=scale or 0.0)
     if (size == 0).any():
         raise ValueError(f"{label}: scale must be given where predicted is 0")
+    shown = int(_rounded(want.abs().flatten()).argmax())
     if se is None:
         rtol = 1e-10 if rtol is None else rtol
         if not 0 < rtol < 1:
@@ -71,13 +73,13 @@ def verify(
     else:
         if rtol is not None:
             raise ValueError(f"{label}: rtol must not be given with se, got {rtol}")
-        if not (se > 0 and z > 0 and (z * se < size).all()):
+        allowed = (z * _float64("se", se)).expand_as(size)
+        if not ((allowed > 0) & (allowed < size)).all():
             raise ValueError(
                 f"{label}: z * se must be positive and below the size of what is"
                 f" compared, {size.min():.4g}, got {z} * {se}"
             )
-        allowed, note = torch.full_like(size, z * se), f"{z:g} se of {se:.2g}"
-    shown = int(_rounded(want.abs().flatten()).argmax())
+        note = f"{z:g} se of {allowed.flatten()[shown] / z:.2g}"
     error = (got - want).abs()
     if (error > allowed).any():
         worst = int((error / allowed).argmax())
@@ -94,7 +96,13 @@ def verify(
 
 
 def _float64(name: str, values: Numbers) -> Tensor:
-    array = values.detach().cpu() if isinstance(values, Tensor) else np.asarray(values)
+    if isinstance(values, list | tuple) and any(map(torch.is_tensor, values)):
+        values = torch.stack([torch.as_tensor(v, dtype=torch.float64) for v in values])
+    array = (
+        values.detach().cpu()
+        if torch.is_tensor(values)
+        else np.array(values, order="C")
+    )
     if torch.as_tensor(array).is_complex():
         raise ValueError(f"{name} must be real, got {values}")
     tensor = torch.as_tensor(array, dtype=torch.float64)
@@ -105,15 +113,19 @@ def _float64(name: str, values: Numbers) -> Tensor:
     return tensor
 
 
-def _same_memory(a: Numbers, b: Numbers) -> bool:
-    both = isinstance(a, Tensor) and isinstance(b, Tensor)
-    return both and a.data_ptr() == b.data_ptr() and a.stride() == b.stride()
+def _same(a: Numbers, b: Numbers) -> bool:
+    """Is one the other, or a view of it? Python makes equal small integers one."""
+    if isinstance(a, Tensor | np.ndarray) and isinstance(b, Tensor | np.ndarray):
+        arrays = [v.detach().cpu().numpy() if torch.is_tensor(v) else v for v in (a, b)]
+        return np.shares_memory(*arrays)
+    return a is b and not isinstance(a, int)
 
 
 # The printed element and its digits must not depend on the last bits, which differ
 # between processors: round to 12 digits before choosing and before showing.
 def _rounded(values: Tensor) -> Tensor:
-    return torch.tensor([float(f"{v:.12g}") for v in values.tolist()])
+    digits = [float(f"{v:.12g}") for v in values.tolist()]
+    return torch.tensor(digits, dtype=torch.float64)
 
 
 def _show(value: float, floor: float) -> str:

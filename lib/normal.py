@@ -22,9 +22,12 @@ def _differentiable(backward: Callable) -> Callable:
     def decorate(function: Callable) -> Callable:
         class Derived(torch.autograd.Function):
             @staticmethod
-            def forward(ctx, *inputs: Tensor) -> Tensor:
-                ctx.save_for_backward(*inputs)
+            def forward(*inputs: Tensor) -> Tensor:
                 return function(*inputs)
+
+            @staticmethod
+            def setup_context(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+                ctx.save_for_backward(*inputs)
 
             @staticmethod
             def backward(ctx, grad_output: Tensor) -> tuple[Tensor, ...]:
@@ -49,15 +52,13 @@ def _differentiable(backward: Callable) -> Callable:
 
 def _tensors(arguments: dict[str, Number]) -> list[Tensor]:
     first, x = next(iter(arguments.items()))
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"{first} must be a tensor of a floating dtype, got {kind}")
+    _check_floating(first, x)
     like = {"dtype": x.dtype, "device": x.device}
     tensors = {
-        name: v if isinstance(v, Tensor) else torch.as_tensor(v, **like)
+        name: torch.as_tensor(v, **({} if _is_floating(v) else like))
         for name, v in arguments.items()
     }
-    if (tensors["std"] <= 0).any():
+    if not (tensors["std"] > 0).all():
         raise ValueError(f"std must be positive, got {arguments['std']}")
     return list(tensors.values())
 
@@ -223,7 +224,7 @@ def normal_quantile(p: Tensor, mean: Number = 0.0, std: Number = 1.0) -> Tensor:
     References:
         Equation ``eq-normal-quantile-newton``.
     """
-    if ((p < 0) | (p > 1)).any():
+    if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p must lie in [0, 1], got {p}")
     tail = torch.minimum(p, 1 - p).to(torch.promote_types(p.dtype, torch.float32))
     z = -torch.sqrt(-2 * torch.log(2 * tail))
@@ -263,7 +264,7 @@ def normal_entropy(std: Tensor) -> Tensor:
     References:
         Equation ``eq-normal-entropy``.
     """
-    return torch.log(2 * math.pi * math.e * std**2) / 2  # eq-normal-entropy
+    return torch.log(std) + math.log(2 * math.pi * math.e) / 2  # eq-normal-entropy
 
 
 def normal_sample(
@@ -286,28 +287,38 @@ def normal_sample(
         std: Standard deviation σ, positive.
         generator: Source of the uniform numbers; its device is the result's.
         dtype: Of the result. The draw itself is made in float64, whose bits do not
-            depend on the processor.
+            depend on the processor where the generator is a CPU's.
 
     Shape:
         - mean, std: broadcastable to ``size``.
 
     Raises:
-        ValueError: ``std`` is not positive.
+        ValueError: ``std`` is not positive, or ``mean`` or ``std`` has a shape that
+            does not broadcast to ``size``.
 
     References:
         Box and Muller (1958); equation ``eq-box-muller``.
     """
-    if (torch.as_tensor(std) <= 0).any():
+    like = {"dtype": torch.float64, "device": generator.device}
+    mean, std = torch.as_tensor(mean, **like), torch.as_tensor(std, **like)
+    _check_broadcast(size, mean=mean, std=std)
+    if not (std > 0).all():
         raise ValueError(f"std must be positive, got {std}")
     n = math.prod(size)
-    draw = torch.empty(2, (n + 1) // 2, dtype=torch.float64, device=generator.device)
-    u, v = draw.uniform_(generator=generator)
-    radius = torch.sqrt(-2 * torch.log(1 - u))  # 1 - u is never 0
-    angle = 2 * math.pi * v
-    z = torch.cat(
-        [radius * torch.cos(angle), radius * torch.sin(angle)]
-    )  # eq-box-muller
-    return (mean + std * z[:n].reshape(size)).to(dtype)
+    u, v = torch.rand(2, (n + 1) // 2, generator=generator, **like)
+    radius, angle = torch.sqrt(-2 * torch.log(1 - u)), 2 * math.pi * v  # 1 - u > 0
+    z1, z2 = radius * torch.cos(angle), radius * torch.sin(angle)  # eq-box-muller
+    z = torch.cat([z1, z2])[:n].reshape(size)
+    return (mean + std * z).to(dtype)
+
+
+def _check_broadcast(size: Sequence[int], **tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        try:
+            tensor.expand(size)
+        except RuntimeError:
+            rule = f"{name} must broadcast to {tuple(size)}"
+            raise ValueError(f"{rule}, got shape {tuple(tensor.shape)}") from None
 
 
 def scott_bandwidth(sample: Tensor) -> Tensor:
@@ -322,15 +333,13 @@ def scott_bandwidth(sample: Tensor) -> Tensor:
         - sample: ``(n,)``, n at least 2; the result is a scalar.
 
     Raises:
-        ValueError: ``sample`` is not one-dimensional, or shorter than 2.
+        ValueError: ``sample`` is not floating, not one-dimensional, or shorter than 2.
 
     References:
         Scott (1992), *Multivariate Density Estimation*; equation
         ``eq-scott-bandwidth``.
     """
-    if sample.ndim != 1 or len(sample) < 2:
-        shape = tuple(sample.shape)
-        raise ValueError(f"sample must have shape (n,) with n > 1, got {shape}")
+    _check_sample(sample, 2)
     return sample.std() * len(sample) ** (-1 / 5)  # eq-scott-bandwidth
 
 
@@ -340,6 +349,8 @@ def gaussian_kde(x: Tensor, sample: Tensor, bandwidth: Number | None = None) -> 
     .. math::
 
         \hat f(x) = \frac1n \sum_{i=1}^n \frac1h\,\varphi\Bigl(\frac{x-x_i}{h}\Bigr)
+
+    It holds a few numbers for each pair of ``x`` and observation in memory.
 
     Args:
         x: Where to take the estimate.
@@ -352,17 +363,34 @@ def gaussian_kde(x: Tensor, sample: Tensor, bandwidth: Number | None = None) -> 
         - sample: ``(n,)``.
 
     Raises:
-        ValueError: ``x`` is not a floating tensor, ``sample`` is not one-dimensional,
-            or ``bandwidth`` is not positive.
+        ValueError: ``x`` or ``sample`` is not a floating tensor, ``sample`` is not
+            one-dimensional, or ``bandwidth`` is not one positive number.
 
     References:
         Equation ``eq-kde``.
     """
-    if sample.ndim != 1 or len(sample) == 0:
-        shape = tuple(sample.shape)
-        raise ValueError(f"sample must have shape (n,) with n > 0, got {shape}")
+    _check_floating("x", x)
+    _check_sample(sample, 1)
     if bandwidth is None:
         bandwidth = scott_bandwidth(sample)
-    if torch.as_tensor(bandwidth) <= 0:
-        raise ValueError(f"bandwidth must be positive, got {bandwidth}")
+    bandwidth = torch.as_tensor(bandwidth, dtype=sample.dtype, device=sample.device)
+    if bandwidth.ndim != 0 or not bandwidth > 0:
+        raise ValueError(f"bandwidth must be one positive number, got {bandwidth}")
     return normal_pdf(x[..., None], sample, bandwidth).mean(-1)  # eq-kde
+
+
+def _is_floating(value: object) -> bool:
+    return torch.is_tensor(value) and value.is_floating_point()
+
+
+def _check_floating(name: str, value: object) -> None:
+    if not _is_floating(value):
+        kind = value.dtype if torch.is_tensor(value) else type(value).__name__
+        raise ValueError(f"{name} must be a tensor of a floating dtype, got {kind}")
+
+
+def _check_sample(sample: Tensor, least: int) -> None:
+    _check_floating("sample", sample)
+    if sample.ndim != 1 or len(sample) < least:
+        shape = tuple(sample.shape)
+        raise ValueError(f"sample must have shape (n,), n >= {least}, got {shape}")

@@ -39,7 +39,7 @@ def use_style() -> None:
 
 
 def histogram(ax: Axes, sample: Tensor, bins: int = 50, **style) -> None:
-    """Draw a histogram of density: bar areas, not heights, are relative frequencies.
+    """Draw a histogram of density: the areas of its bars add up to 1.
 
     Args:
         ax: Where to draw.

@@ -17,8 +17,27 @@ from lib.check import verify
         (-1e-17, 1e-18, {"scale": 1.0}, "0 ≈ 0 (rtol 1e-10)"),
         (0.51, 0.5, {"se": 0.004}, "0.5100 ≈ 0.5000 (4 se of 0.004)"),
         (0.51, 0.5, {"se": 0.004, "z": 3}, "0.5100 ≈ 0.5000 (3 se of 0.004)"),
+        ([1.1, 5], [1, 5], {"se": [0.1, 0.2]}, "5.000 ≈ 5.000 (4 se of 0.2, 2 values)"),
+        (
+            [torch.tensor(2.0, requires_grad=True)],
+            [2],
+            {},
+            "2.000 ≈ 2.000 (rtol 1e-10)",
+        ),
+        (len("abc"), 3, {}, "3.000 ≈ 3.000 (rtol 1e-10)"),
     ],
-    ids=["rtol", "exact", "list", "zero", "minus-zero", "se", "z"],
+    ids=[
+        "rtol",
+        "exact",
+        "list",
+        "zero",
+        "minus-zero",
+        "se",
+        "z",
+        "ses",
+        "grad",
+        "int",
+    ],
 )
 def test_line(capsys, measured, predicted, options, line):
     verify("eq-some-name", measured, predicted, **options)
@@ -44,8 +63,9 @@ def test_line_does_not_depend_on_the_last_bits(capsys, noise):
         ([1.0, 2.1], [1.0, 2.0], {"rtol": 0.02}),
         ([1.0, 1e-3], [1.0, 0.0], {"scale": 1.0}),
         (0.52, 0.5, {"se": 0.004}),
+        ([1.5, 5.0], [1.0, 5.0], {"se": torch.tensor([0.1, 0.2])}),
     ],
-    ids=["default", "rtol", "one-element", "scale", "se"],
+    ids=["default", "rtol", "one-element", "scale", "se", "ses"],
 )
 def test_failure_names_label_and_both_values(measured, predicted, options):
     with pytest.raises(AssertionError, match=r"eq-x: measured .*, predicted .*allowed"):
@@ -74,6 +94,9 @@ shared = torch.tensor([1.0, 2.0])
         (("eq-x", 1j, 1.5), {}, "measured must be real"),
         (("eq-x", shared, shared), {}, "computed apart"),
         (("eq-x", shared, shared.view(2)), {}, "computed apart"),
+        (("eq-x", shared, shared.numpy()), {}, "computed apart"),
+        (("eq-x", shared.numpy(), shared.numpy()[::-1]), {}, "computed apart"),
+        (("eq-x", literal := 1.5, literal), {}, "computed apart"),
         (("eq-x", 1.0, 1.5), {"rtol": 1.0}, r"rtol must lie in \(0, 1\), got 1.0"),
         (("eq-x", 1.0, 1.5), {"rtol": 0}, "rtol must lie in"),
         (("eq-x", 1.0, 0), {}, "scale must be given where predicted is 0"),
@@ -87,6 +110,8 @@ shared = torch.tensor([1.0, 2.0])
         (("eq-x", 1.0, 1.5), {"se": 0.5}, "below the size of what is compared"),
         (("eq-x", 1.0, 0), {"se": 0.1}, "scale must be given where predicted is 0"),
         (("eq-x", 1.0, 1.5), {"se": -0.1}, r"z \* se must be positive"),
+        (("eq-x", [1.0, 2.0], [1.0, 2.0]), {"se": [0.1, 0.6]}, r"z \* se must be"),
+        (("eq-x", 1.0, 1.5), {"se": 0.1, "z": 0}, r"z \* se must be positive"),
         (
             ("eq-x", 1.0, 1.5),
             {"se": 0.1, "rtol": 0.1},

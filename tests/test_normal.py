@@ -101,6 +101,23 @@ def test_gradients_of_broadcast_parameters(name, generator):
 
 
 @every_function
+def test_works_with_torch_func(name, generator):
+    function = FUNCTIONS[name][0]
+    x, mean, std = arguments(name, generator)
+    slope = torch.func.grad(lambda *inputs: function(*inputs).sum())(x, mean, std)
+    expected = BACKWARD[name](torch.ones_like(x), x, mean, std)[0]
+    torch.testing.assert_close(slope, expected, rtol=0, atol=0)
+
+
+@every_function
+def test_whole_numbers_as_parameters(name, generator):
+    function = FUNCTIONS[name][0]
+    x = arguments(name, generator)[0]
+    whole, floating = torch.tensor([2, 3]), torch.tensor([2.0, 3.0], dtype=F64)
+    torch.testing.assert_close(function(x, *whole), function(x, *floating))
+
+
+@every_function
 def test_empty_and_strided(name, generator):
     function = FUNCTIONS[name][0]
     assert function(torch.empty(0, 3, dtype=F64)).shape == (0, 3)
@@ -122,6 +139,8 @@ def test_errors(name):
         function(x, 0.0, 0.0)
     with pytest.raises(ValueError, match="^std must be positive, got "):
         function(x, torch.zeros(2), torch.tensor([1.0, -1.0]))
+    with pytest.raises(ValueError, match="^std must be positive, got nan"):
+        function(x, 0.0, float("nan"))
 
 
 def test_tails():
@@ -137,7 +156,7 @@ def test_quantile_ends_and_tails():
     actual = lib.normal_quantile(p)
     torch.testing.assert_close(actual, torch.special.ndtri(p), rtol=1e-13, atol=0)
     assert actual.isinf().tolist() == [True, *5 * [False], True]
-    for bad in (-0.1, 1.1):
+    for bad in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match=r"^p must lie in \[0, 1\], got "):
             lib.normal_quantile(torch.tensor([bad]))
 
@@ -153,6 +172,8 @@ def test_quantile_inverts_cdf(z):
 
 
 def test_entropy():
+    tiny = torch.tensor([1e-200], dtype=F64)
+    torch.testing.assert_close(lib.normal_entropy(tiny), Normal(0, tiny).entropy())
     std = torch.tensor([0.1, 1.0, 2.5], dtype=F64, requires_grad=True)
     torch.testing.assert_close(lib.normal_entropy(std), Normal(0, std).entropy())
     assert torch.autograd.gradcheck(lib.normal_entropy, (std,))
@@ -188,6 +209,10 @@ def test_sample_options(generator):
     assert lib.normal_sample((), generator=generator).shape == ()
     with pytest.raises(ValueError, match="^std must be positive, got -1.0"):
         lib.normal_sample((2,), 0.0, -1.0, generator=generator)
+    for name, shape in (("mean", (2, 1)), ("std", (2,))):
+        wrong = {name: torch.ones(shape)}
+        with pytest.raises(ValueError, match=rf"^{name} must broadcast to \(3,\), got"):
+            lib.normal_sample((3,), **wrong, generator=generator)
 
 
 def test_kde_agrees_with_scipy(generator):
@@ -220,9 +245,20 @@ def test_kde_errors():
         lib.gaussian_kde(x, sample.reshape(2, 2))
     with pytest.raises(ValueError, match=r"^sample must have shape.*got \(0,\)"):
         lib.gaussian_kde(x, sample[:0], 1.0)
-    with pytest.raises(ValueError, match=r"^sample must have shape.*n > 1, got \(1,\)"):
+    with pytest.raises(
+        ValueError, match=r"^sample must have shape.*n >= 2, got \(1,\)"
+    ):
         lib.scott_bandwidth(sample[:1])
-    with pytest.raises(ValueError, match="^bandwidth must be positive, got 0.0"):
-        lib.gaussian_kde(x, sample, 0.0)
-    with pytest.raises(ValueError, match="^bandwidth must be positive"):
+    with pytest.raises(ValueError, match=r"^sample must be a tensor.*got torch.int64"):
+        lib.scott_bandwidth(sample.long())
+    with pytest.raises(ValueError, match=r"^x must be a tensor.*got float"):
+        lib.gaussian_kde(0.5, sample)
+    for bad in (0.0, math.nan, sample):
+        with pytest.raises(
+            ValueError, match="^bandwidth must be one positive number, got"
+        ):
+            lib.gaussian_kde(x, sample, bad)
+    with pytest.raises(
+        ValueError, match="^bandwidth must be one positive number, got 0"
+    ):
         lib.gaussian_kde(x, torch.ones(4))

@@ -124,10 +124,10 @@ def test_every_exercise_has_a_solution(path):
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
 def test_is_written_for_one_width(path):
-    """A page shows 88 columns of code; ruff does not look at magics or strings."""
+    """A page shows 84 columns of code; ruff does not look at strings."""
     for cell in cells(path, "code"):
         for line in cell.source.splitlines():
-            assert len(line) <= 88, line
+            assert len(line) <= 84, line
 
 
 def test_lib_fetches_nothing():

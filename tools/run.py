@@ -9,6 +9,7 @@ A stored notebook is replaced only when every cell of the new one has run.
 
 import os
 import sys
+import textwrap
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -45,8 +46,10 @@ def execute(path: Path) -> str | None:
     """Run one notebook in its own folder and store it; return what went wrong."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(path, as_version=4)
+    running: list[nbformat.NotebookNode] = []
     client = NotebookClient(
         notebook,
+        on_cell_execute=lambda cell, cell_index: running.append(cell),
         timeout=TIMEOUT,
         kernel_name="python3",
         record_timing=False,
@@ -56,20 +59,15 @@ def execute(path: Path) -> str | None:
     try:
         client.execute()
     except CellExecutionError as error:
-        return f"a cell raised {error.ename}: {error.evalue}\n{last_cell(notebook)}"
+        problem = f"a cell raised {error.ename}: {error.evalue}"
     except CellTimeoutError:
-        return f"a cell ran for more than {TIMEOUT} s\n{last_cell(notebook)}"
+        problem = f"a cell ran for more than {TIMEOUT} s"
     except DeadKernelError:
-        return f"the kernel died\n{last_cell(notebook)}"
-    store(normalise(notebook), path)
-    return None
-
-
-def last_cell(notebook: nbformat.NotebookNode) -> str:
-    """The source of the cell that was running when execution ended."""
-    ran = [c for c in notebook.cells if c.cell_type == "code" and c.execution_count]
-    source = ran[-1].source if ran else ""
-    return "\n".join(f"    {line}" for line in source.splitlines())
+        problem = "the kernel died"
+    else:
+        store(normalise(notebook), path)
+        return None
+    return f"{problem}\n{textwrap.indent(running[-1].source, '    ')}"
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
