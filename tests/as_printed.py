@@ -14,9 +14,11 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import sympy
 import torch
+import yaml
 from antlr4.atn.ParserATNSimulator import ParserATNSimulator
 from antlr4.atn.PredictionMode import PredictionMode
 from markdown_it.renderer import RendererHTML
@@ -79,7 +81,8 @@ class Form:
 
 @functools.cache
 def _markdown():
-    extensions = {"amsmath", "colon_fence", "deflist", "dollarmath", "substitution"}
+    book = yaml.safe_load((Path(__file__).parent.parent / "_config.yml").read_text())
+    extensions = set(book["parse"]["myst_enable_extensions"])
     config = MdParserConfig(enable_extensions=extensions, dmath_double_inline=True)
     return create_md_parser(config, RendererHTML)
 
@@ -209,6 +212,8 @@ SIGNS = dict.fromkeys([r"\times", r"\odot", r"\cdot", "*"], r"\cdot")
 SIGNS |= {r"\{": "(", r"\}": ")", "[": "(", "]": ")", r"\lvert": "|", r"\rvert": "|"}
 SIGNS |= {sign: sign for sign in [*"+-/!,()|", *RELATIONS]}
 SIGNS |= {sign: sign for sign in OPEN | CLOSE | {r"\sum", r"\prod"} if sign[2:]}
+APART = {*"+-,;:.|", r"\|", r"\mid", r"\to", r"\in", r"\sim", r"\ne", r"\neq", r"\ll"}
+APART |= {r"\gg", r"\propto", r"\equiv", r"\implies", r"\iff", r"\dots", r"\cdots"}
 
 
 class Name(str):
@@ -282,7 +287,7 @@ def _canonical(tokens: list[str], arrays: dict[str, int]) -> list[str]:
             out.append(token)
         elif token in SIGNS:
             out.append(SIGNS[token])
-        elif token not in WIDE:
+        elif token not in WIDE | {r"\\"}:
             out += _name(token, rest, arrays)
     return out
 
@@ -327,7 +332,8 @@ def _factor(tokens: Sequence[str], start: int) -> int:
     while end < len(tokens):
         end = (_closing(tokens, end) if tokens[end] in OPEN else end) + 1
         after = tokens[end] if end < len(tokens) else ""
-        called = after == "(" and end == start + 1 and isinstance(tokens[start], Name)
+        first = isinstance(tokens[start], Name) or tokens[start] in ELEMENTARY
+        called = first and after == "(" and end == start + 1
         if not called and after not in ("^", "!", "{"):
             break
     return end
@@ -351,7 +357,7 @@ def lint(tex: str) -> None:
                     while tokens[start : start + 1] in (["-"], [r"\partial"]):
                         start += 1
                     after = tokens[_factor(tokens, start) :][:1]
-                    if after and after[0] not in CLOSE | RELATIONS | set("+-,|"):
+                    if after and after[0] not in CLOSE | RELATIONS | APART:
                         raise ValueError(rf"write \frac: {after[0]} follows a quotient")
 
 
@@ -534,7 +540,8 @@ class _Value:
         if not node.args:
             return float(node)
         if isinstance(node, sympy.Sum | sympy.Product):
-            body, (index, *ends) = node.args
+            body, *inner, (index, *ends) = node.args
+            body = node.func(body, *inner) if inner else body
             first, last = (_whole(self.of(end, indices)) for end in ends)
             terms = [
                 self.of(body, indices | {index.name: k}) for k in range(first, last + 1)
@@ -622,6 +629,8 @@ def check(label: str, tex: str, form: Form) -> None:
 
 
 def _require_all_used(chains: list[list], names: dict[str, str], form: Form) -> None:
+    for key in form.given.keys() & form.stated.keys():
+        raise ValueError(f"{key} is both given and stated")
     sides = [side for chain in chains for side in chain[::2]]
     used = {name for side in sides for name in side.names.values()}
     texts = [_lex(key) for key in form.stated if names[key] in used]
@@ -636,8 +645,6 @@ def _require_all_used(chains: list[list], names: dict[str, str], form: Form) -> 
             raise ValueError(f"{chain[0].tex} is compared with nothing")
         if all(side.expression is None for side in chain[::2]):
             raise ValueError(f"no side of {chain[0].tex} = ... is read, all are stated")
-    for key in form.given.keys() & form.stated.keys():
-        raise ValueError(f"{key} is both given and stated")
     if (form.approx is None) == any(r"\approx" in chain for chain in chains):
         raise ValueError(r"approx must be given if there is an \approx, else not")
 

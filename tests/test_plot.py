@@ -8,6 +8,9 @@ from matplotlib_inline.config import InlineBackend
 from lib import plot
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:InlineBackend:DeprecationWarning")
+
+
 @pytest.fixture
 def ax():
     with plt.rc_context():
