@@ -7,7 +7,6 @@ from matplotlib_inline.config import InlineBackend
 
 from lib import plot
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:InlineBackend:DeprecationWarning")
 
 

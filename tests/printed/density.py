@@ -6,8 +6,9 @@ import torch
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
+from scipy.stats import gaussian_kde as scipy_kde
 
-from lib import gaussian_kde, normal_cdf, normal_pdf, scott_bandwidth
+from lib import gaussian_kde, normal_cdf, normal_pdf
 from tests.as_printed import Draw, Form, data, integer, positive, real, unit
 
 
@@ -91,9 +92,20 @@ def kde_moment(power, x, sample, h):
     )
 
 
+def estimate(v):
+    """SciPy's kernel density estimate with bandwidth h, at x."""
+    factor = float(v["h"] / v["x_i"].std())
+    return scipy_kde(v["x_i"].numpy(), factor)(v["x"].item())
+
+
+def bandwidth(v):
+    """Scott's bandwidth as SciPy has it: the root of its kernels' variance."""
+    return scipy_kde(with_spread(v).numpy(), "scott").covariance[0, 0] ** 0.5
+
+
 def kde_variance(v):
     sample = with_spread(v)
-    h = scott_bandwidth(sample)
+    h = bandwidth(v)
     return kde_moment(2, kde_moment(1, 0.0, sample, h), sample, h)
 
 
@@ -252,12 +264,12 @@ FORMS = {
     ),
     "eq-kde": Form(
         given={"n": integer(2, 6), "x_i": data("n"), "x": real, "h": positive},
-        stated={r"\hat{f}(x)": lambda v: gaussian_kde(v["x"], v["x_i"], v["h"])},
+        stated={r"\hat{f}(x)": estimate},
         functions={r"\varphi": normal_pdf},
     ),
     "eq-scott-bandwidth": Form(
         given={"s": positive, "n": integer(2, 9)},
-        stated={"h": lambda v: scott_bandwidth(with_spread(v))},
+        stated={"h": bandwidth},
     ),
     "eq-kde-moments": Form(
         given={"n": integer(2, 6), "x_i": data("n"), "h": positive},
@@ -273,7 +285,7 @@ FORMS = {
         stated={
             r"\operatorname{Var}[X^*]": kde_variance,
             r"\hat{\sigma}": lambda v: with_spread(v).std(correction=0),
-            "h": lambda v: scott_bandwidth(with_spread(v)),
+            "h": bandwidth,
         },
     ),
     "eq-kde-noise": Form(

@@ -1,13 +1,14 @@
 """Closed forms of the page on the normal distribution, evaluated as printed."""
 
 import cmath
+import itertools
 import math
 
 import torch
-from scipy import special, stats
+from scipy import optimize, special, stats
 from scipy.integrate import dblquad, quad
 
-from lib import normal_cdf, normal_entropy, normal_log_pdf, normal_pdf, normal_quantile
+from lib import normal_cdf, normal_log_pdf, normal_pdf, normal_quantile
 from tests.as_printed import Draw, Form, data, integer, positive, real, unit
 
 HALF = Draw(0.01, 0.49)
@@ -64,6 +65,11 @@ def ndtr(x, mean, std):
     return torch.special.ndtr((x - mean) / std)
 
 
+def slope_of_ndtr(v):
+    """The density as the slope of the distribution function."""
+    return derivative(lambda x: ndtr(x, v[MU], v[SIGMA]))(v["x"])
+
+
 def ndtri_partial(of):
     def at(v):
         p = torch.special.ndtr(v["z"])
@@ -112,8 +118,43 @@ def sample_with(v):
     return v[r"\bar{x}"] + v[r"\hat{\sigma}^2"].sqrt() * x
 
 
-def centring(n):
-    return torch.eye(n, dtype=torch.float64) - 1 / n
+def maximiser(v):
+    """The mean and the variance under which the data have the largest density."""
+    x = v["x_i"]
+
+    def loss(parameters):
+        return -log_prob(x, parameters[0], parameters[1].exp()).sum()
+
+    def gradient(parameters):
+        return torch.autograd.functional.jacobian(loss, torch.as_tensor(parameters))
+
+    start = [x[0].item(), 0.0]
+    about = optimize.minimize(
+        lambda p: loss(torch.as_tensor(p)).item(),
+        start,
+        jac=lambda p: gradient(p).numpy(),
+        method="BFGS",
+    )
+    best = torch.as_tensor(about.x)
+    for _ in range(4):  # to all digits
+        hessian = torch.autograd.functional.hessian(loss, best)
+        best = best - torch.linalg.solve(hessian, gradient(best))
+    return best[0], torch.exp(2 * best[1])
+
+
+def over_all_samples(statistic):
+    """Expectation of a statistic of n tosses that are σ or -σ, over all outcomes."""
+
+    def at(v):
+        outcomes = list(itertools.product([-1.0, 1.0], repeat=v["n"]))
+        samples = v[SIGMA] * torch.tensor(outcomes, dtype=torch.float64)
+        return statistic(samples).mean()
+
+    return at
+
+
+def biased_variance(samples):
+    return samples.var(1, correction=0)
 
 
 def product(v):
@@ -182,11 +223,11 @@ FORMS = {
     ),
     "eq-standard-normal": Form(
         given={"z": real},
-        functions={r"\varphi": lambda z: normal_pdf(z)},
+        functions={r"\varphi": derivative(torch.special.ndtr)},
     ),
     "eq-normal-pdf": Form(
         given={"x": real, MU: real, SIGMA: positive},
-        stated={"f(x)": lambda v: normal_pdf(v["x"], v[MU], v[SIGMA])},
+        stated={"f(x)": slope_of_ndtr},
         functions={r"\varphi": lambda z: stats.norm.pdf(z.item())},
     ),
     "eq-normal-curvature": Form(
@@ -258,7 +299,7 @@ FORMS = {
         },
     ),
     "eq-normal-tail-bound": Form(
-        given={"z": positive},
+        given={"z": Draw(0.0, 8.0)},
         stated={
             r"e^{-\frac{z^2}{2}} \int_{0}^{\infty} \varphi(s) \, e^{-zs}"
             r" \, ds": lambda v: integral(
@@ -266,6 +307,7 @@ FORMS = {
             )
         },
         functions={r"\Phi": lambda z: normal_cdf(z)},
+        points=20,
     ),
     "eq-normal-quantile-newton": Form(
         given={"z": real, "p": HALF},
@@ -282,7 +324,7 @@ FORMS = {
     ),
     "eq-normal-log-pdf": Form(
         given={"x": real, MU: real, SIGMA: positive},
-        stated={r"\ln f(x)": lambda v: normal_log_pdf(v["x"], v[MU], v[SIGMA])},
+        stated={r"\ln f(x)": lambda v: slope_of_ndtr(v).log()},
     ),
     "eq-normal-log-pdf-gradient": Form(
         given={"z": real, SIGMA: positive},
@@ -323,8 +365,8 @@ FORMS = {
         given={"r": positive},
         stated={
             "F_R(r)": lambda v: stats.chi(2).cdf(v["r"].item()),
-            r"\int_{0}^{r} t \, e^{-\frac{t^2}{2}} \, dt": lambda v: integral(
-                lambda t: t * bell(t), 0, v["r"].item()
+            r"\int_{0}^{r} s \, e^{-\frac{s^2}{2}} \, ds": lambda v: integral(
+                lambda s: s * bell(s), 0, v["r"].item()
             ),
         },
     ),
@@ -338,8 +380,8 @@ FORMS = {
     "eq-normal-mle": Form(
         given={"n": integer(2, 6), "x_i": data("n")},
         stated={
-            r"\bar{x}": lambda v: v["x_i"].mean(),
-            r"\hat{\sigma}^2": lambda v: v["x_i"].var(correction=0),
+            r"\bar{x}": lambda v: maximiser(v)[0],
+            r"\hat{\sigma}^2": lambda v: maximiser(v)[1],
         },
     ),
     "eq-normal-log-likelihood": Form(
@@ -356,13 +398,19 @@ FORMS = {
             ).sum()
         },
     ),
+    "eq-variance-split": Form(
+        given={"n": integer(2, 6), SIGMA: positive},
+        stated={
+            r"\operatorname{E}[\hat{\sigma}^2]": over_all_samples(biased_variance),
+            r"\operatorname{E}[(\bar{x} - \mu)^2]": over_all_samples(
+                lambda samples: samples.mean(1) ** 2
+            ),
+        },
+    ),
     "eq-mle-variance-bias": Form(
         given={"n": integer(2, 6), SIGMA: positive},
         stated={
-            # The expectation of a quadratic form is the trace of its matrix.
-            r"\operatorname{E}[\hat{\sigma}^2]": lambda v: (
-                torch.trace(centring(v["n"])) / v["n"] * v[SIGMA] ** 2
-            )
+            r"\operatorname{E}[\hat{\sigma}^2]": over_all_samples(biased_variance),
         },
     ),
     "eq-variance-of-s2": Form(
@@ -391,7 +439,7 @@ FORMS = {
     ),
     "eq-normal-entropy": Form(
         given={SIGMA: positive},
-        stated={"H[f]": lambda v: normal_entropy(v[SIGMA])},
+        stated={"H[f]": lambda v: entropy(stats.norm(0, v[SIGMA].item()))},
     ),
     "eq-entropy-deficit": Form(
         given={SIGMA: positive},

@@ -80,6 +80,19 @@ def of_pair(function, correlation=None):
     return value
 
 
+APART = {r"\mu_{X}": 0.7, r"\mu_{Y}": -0.4, r"\sigma_{X}": 1.3, r"\sigma_{Y}": 0.6}
+
+
+def of_powers(function):
+    """Of two independent variables, one raised to the third power, one an exponent."""
+
+    def value(v):
+        x, y, chances = apart(APART)
+        return mean(function(x**3, np.exp(y)), chances)
+
+    return value
+
+
 def of_apart(function, centred=False):
     return lambda v: function(*apart(v, centred))
 
@@ -97,11 +110,13 @@ def coin_sum(v):
     return variance(values @ v["a_i"].numpy(), chances)
 
 
-def by_principal_axes(v):
-    """Variance along a direction: of uncorrelated variables, after a rotation."""
-    covariances = (v["c_{i,j}"] + v["c_{i,j}"].T) / 2
-    variances, axes = torch.linalg.eigh(covariances)
-    return float(((axes.T @ v["a_i"]) ** 2 * variances).sum())
+def of_covariances(v):
+    """Mixed coins with the given covariances, but for variances larger by `extra`."""
+    covariances, extra = (v["c_{i,j}"] + v["c_{i,j}"].T) / 2, 20.0
+    n, factors = v["n"], v["a_i"].numpy()
+    mix = torch.linalg.cholesky(covariances + extra * torch.eye(n)).numpy()
+    values, chances = coins([1.0] * n)
+    return variance(values @ mix.T @ factors, chances) - extra * (factors**2).sum()
 
 
 def coin_mean(v):
@@ -124,6 +139,42 @@ def preactivation(v):
     z = weights.sum(1)
     values = np.concatenate([size * z, 0 * z])
     return variance(values, np.concatenate([chances / 4, 3 * chances / 4]))
+
+
+def offset_weights(v):
+    """Coins around the drawn mean, one row for each pattern, and their chances."""
+    size = math.sqrt(v[r"\operatorname{Var}[w]"])
+    weights, chances = coins([size] * v["n"])
+    return weights + float(v.get(r"\mu_{w}", 0.0)), chances
+
+
+def inputs(v):
+    """Three possible inputs: dependent entries, drawn second moments, means not 0."""
+    root = v["q_i"].sqrt().numpy()
+    signs = np.where(np.arange(len(root)) % 2, -1.0, 1.0)
+    values = np.array([2 * root, -root * signs, 0 * root])
+    return values, np.array([0.15, 0.4, 0.45])
+
+
+def of_inputs(v):
+    weights, chances = offset_weights(v)
+    values, shares = inputs(v)
+    return variance(weights @ values.T, chances[:, None] * shares)
+
+
+def sum_of_inputs(v):
+    values, shares = inputs(v)
+    return variance(values.sum(1), shares)
+
+
+def batch_variance(v):
+    """Mean over the weights of the variance over two possible inputs."""
+    weights, chances = offset_weights(v)
+    spread = v[r"\sigma_i"].numpy()
+    values = 0.7 + np.array([2 * spread, -0.5 * spread])  # deviations, mean 0
+    z, shares = weights @ values.T, np.array([0.2, 0.8])
+    centre = (z * shares).sum(1, keepdims=True)
+    return mean((((z - centre) ** 2) * shares).sum(1), chances)
 
 
 def preactivation_given(v):
@@ -219,24 +270,69 @@ def sigmoid_variance(_):
     return standard(lambda x: (1 / (1 + math.exp(-x)) - 0.5) ** 2)
 
 
+def rectified():
+    """ReLU(Z)² for a standard normal Z: exact for its first three moments."""
+    z, chance = normal(4)
+    values, shares = z[z > 0] ** 2, chance[z > 0]
+    return np.append(values, 0.0), np.append(shares, 0.5)
+
+
 def layers(v):
-    """E[Q_d] and E[Q_d²], one layer after the other, by the mean over n units."""
-    n, c = v["n"], float(v["c"])
-    first = standard(lambda x: relu(x) ** 2)
-    second = standard(lambda x: relu(x) ** 4)
-    mean_q, mean_q2 = float(v["Q_0"]), float(v["Q_0"]) ** 2
-    for _ in range(v["d"]):
-        spread = 2 * c  # variance of z for Q = 1
-        mean_q *= spread * first
-        mean_q2 *= spread**2 * (n * second + n * (n - 1) * first**2) / n**2
-    return mean_q, mean_q2
+    """Q_d and its probability: all values of all units in networks of d layers."""
+    n, d, spread = v["n"], v["d"], 2 * float(v[r"\lambda"])  # of z where Q = 1
+    values, chances = product(*[rectified()] * (n * d))
+    means = values.reshape(-1, d, n).mean(2)
+    return float(v["Q_0"]) * (spread * means).prod(1), chances
+
+
+def conditional(function):
+    """Of the conditional means and variances of Y given X, and the law of X."""
+
+    def value(_):
+        x, noise = normal(6)[0], np.array([-1.0, 0.0, 2.0])
+        chance = np.array([0.3, 0.5, 0.2])  # of the noise, at every x
+        y = x[:, None] ** 2 + (1 + 0.5 * x[:, None]) * noise
+        share = normal(6)[1]
+        centres = (y * chance).sum(1)
+        spreads = ((y - centres[:, None]) ** 2 * chance).sum(1)
+        return function(centres, spreads, share, y, share[:, None] * chance)
+
+    return value
+
+
+def backward(v):
+    """The gradient of the first of two inputs: coins as weights, two possible δ."""
+    n = v[r"n_{\mathrm{out}}"]
+    weights, chances = coins([math.sqrt(v[r"\operatorname{Var}[w]"])] * (2 * n))
+    size = math.sqrt(v[r"\operatorname{E}[\delta^2]"])
+    deltas = size * np.array([[2.0] * n, [0.0] * n])
+    gradient = weights.reshape(-1, n, 2).transpose(0, 2, 1) @ deltas.T
+    return variance(gradient[:, 0], chances[:, None] * np.array([0.25, 0.75]))
+
+
+def batch(function):
+    """Of all batches of m correlated coins."""
+
+    def value(v):
+        rho, m, sigma = float(v[r"\rho"]), v["m"], float(v[r"\sigma"])
+        values, chances = coins([1.0] * (m + 1))
+        examples = math.sqrt(rho) * values[:, :1] + math.sqrt(1 - rho) * values[:, 1:]
+        return function(3.0 + sigma * examples, chances)
+
+    return value
+
+
+def dropout(v):
+    masks, chances = product(
+        *[([0.0, 1 / (1 - float(v["p"]))], [float(v["p"]), 1 - float(v["p"])])] * v["n"]
+    )
+    return variance(masks @ (v["w_i"] * v["x_i"]).numpy(), chances)
 
 
 MEANS = {r"\mu_{X}": real, r"\mu_{Y}": real}
 SPREADS = {r"\sigma_{X}": positive, r"\sigma_{Y}": positive}
 ANGLE = np.arange(64) * 2 * math.pi / 64
 SQUARES = np.cos(ANGLE) ** 2, np.sin(ANGLE) ** 2
-RESIDUAL = r"\operatorname{Var}\left[X - \frac{\rho \sigma_{X}}{\sigma_{Y}} Y\right]"
 SPREAD_OF_LENGTH = r"\operatorname{Var}[\|\mathbf{x}\|^2]"
 CURVES = {
     r"\Phi": lambda z: stats.norm.cdf(float(z)),
@@ -254,13 +350,9 @@ FORMS = {
     ),
     "eq-expectation-product": Form(
         stated={
-            r"\operatorname{E}[g(X) \, h(Y)]": lambda v: float(
-                np.mean(np.cos(ANGLE) ** 2 * np.exp(np.sin(8 * ANGLE)))
-            ),
-            r"\operatorname{E}[g(X)]": lambda v: 0.5,
-            r"\operatorname{E}[h(Y)]": lambda v: float(
-                np.mean(np.exp(np.sin(2 * math.pi * np.arange(8) / 8)))
-            ),
+            r"\operatorname{E}[g(X) \, h(Y)]": of_powers(lambda g, h: g * h),
+            r"\operatorname{E}[g(X)]": of_powers(lambda g, h: g),
+            r"\operatorname{E}[h(Y)]": of_powers(lambda g, h: h),
         },
     ),
     "eq-covariance-moments": Form(
@@ -288,9 +380,10 @@ FORMS = {
     "eq-residual-variance": Form(
         given={r"\rho": unit, r"\sigma_{X}": positive, r"\sigma_{Y}": positive},
         stated={
-            RESIDUAL: of_pair(
+            "t^*": of_pair(lambda v, x, y, p: slope(x, y, p), r"\rho"),
+            r"\operatorname{Var}[X - t^* Y]": of_pair(
                 lambda v, x, y, p: variance(x - slope(x, y, p) * y, p), r"\rho"
-            )
+            ),
         },
     ),
     "eq-circle": Form(
@@ -302,7 +395,7 @@ FORMS = {
     "eq-variance-sum": Form(
         given={"n": integer(2, 6), "a_i": data("n"), "c_{i,j}": data("n", "n")},
         stated={
-            r"\operatorname{Var}\left[\sum_{i=1}^{n} a_i X_i\right]": by_principal_axes
+            r"\operatorname{Var}\left[\sum_{i=1}^{n} a_i X_i\right]": of_covariances
         },
     ),
     "eq-variance-uncorrelated": Form(
@@ -346,6 +439,60 @@ FORMS = {
     "eq-variance-mask": Form(
         given={"p": unit, r"\sigma_{X}": positive, r"\mu_{X}": real},
         stated={r"\operatorname{Var}[M X]": lambda v: variance(*masked(v))},
+    ),
+    "eq-uniform-variance": Form(
+        given={"a": positive},
+        stated={
+            r"\operatorname{Var}[w]": lambda v: stats.uniform(
+                -float(v["a"]), 2 * float(v["a"])
+            ).var(),
+            r"\frac{1}{2 a} \int_{-a}^{a} w^2 \, dw": lambda v: integrate.quad(
+                lambda w: w**2 / (2 * float(v["a"])), -float(v["a"]), float(v["a"])
+            )[0],
+        },
+    ),
+    "eq-preactivation-variance": Form(
+        given={
+            "n": integer(2, 8),
+            r"\operatorname{Var}[w]": positive,
+            "q_i": data("n", of=positive),
+        },
+        stated={r"\operatorname{Var}[z]": of_inputs},
+    ),
+    "eq-preactivation-offset": Form(
+        given={
+            "n": integer(2, 8),
+            r"\operatorname{Var}[w]": positive,
+            r"\mu_{w}": real,
+            "q_i": data("n", of=positive),
+        },
+        stated={
+            r"\operatorname{Var}\left[\sum_{i=1}^{n} w_i x_i\right]": of_inputs,
+            r"\operatorname{Var}\left[\sum_{i=1}^{n} x_i\right]": sum_of_inputs,
+        },
+    ),
+    "eq-total-variance": Form(
+        stated={
+            r"\operatorname{E}[\operatorname{Var}[Y \mid X]]": conditional(
+                lambda centres, spreads, share, y, p: mean(spreads, share)
+            ),
+            r"\operatorname{Var}[\operatorname{E}[Y \mid X]]": conditional(
+                lambda centres, spreads, share, y, p: variance(centres, share)
+            ),
+            r"\operatorname{Var}[Y]": conditional(
+                lambda centres, spreads, share, y, p: variance(y, p)
+            ),
+        },
+    ),
+    "eq-batch-variance": Form(
+        given={
+            "n": integer(2, 8),
+            r"\operatorname{Var}[w]": positive,
+            r"\sigma_i": data("n", of=positive),
+        },
+        stated={
+            r"\operatorname{E}[\operatorname{Var}[z \mid \mathbf{w}]]": batch_variance
+        },
     ),
     "eq-preactivation-equal": Form(
         given={
@@ -459,14 +606,49 @@ FORMS = {
     ),
     "eq-three-layers": Form(
         given={
-            "n": integer(2, 40),
-            "d": integer(1, 5),
-            "c": positive,
+            "n": integer(2, 3),
+            "d": integer(1, 3),
+            r"\lambda": positive,
             "Q_0": positive,
         },
         stated={
-            r"\operatorname{E}[Q_d]": lambda v: layers(v)[0],
-            r"\operatorname{Var}[Q_d]": lambda v: layers(v)[1] - layers(v)[0] ** 2,
+            r"\operatorname{E}[Q_d]": lambda v: mean(*layers(v)),
+            r"\operatorname{Var}[Q_d]": lambda v: variance(*layers(v)),
+        },
+    ),
+    "eq-backward-variance": Form(
+        given={
+            r"n_{\mathrm{out}}": integer(1, 5),
+            r"\operatorname{Var}[w]": positive,
+            r"\operatorname{E}[\delta^2]": positive,
+        },
+        stated={
+            r"\operatorname{Var}\left[\frac{\partial L}{\partial x_i}\right]": backward
+        },
+    ),
+    "eq-relu-slope": Form(
+        stated={
+            r"\operatorname{E}[\operatorname{ReLU}'(z)^2]": units(
+                lambda z, _, p: mean((z > 0) ** 2, p)
+            )
+        },
+    ),
+    "eq-batch-estimate": Form(
+        given={"m": integer(2, 6), r"\sigma": positive, r"\rho": unit},
+        stated={
+            r"\operatorname{E}[\hat{\sigma}^2]": batch(lambda x, p: mean(x.var(1), p)),
+            r"\operatorname{Var}[\bar{x}]": batch(lambda x, p: variance(x.mean(1), p)),
+        },
+    ),
+    "eq-dropout-variance": Form(
+        given={
+            "n": integer(2, 6),
+            "p": unit,
+            "w_i": data("n"),
+            "x_i": data("n"),
+        },
+        stated={
+            r"\operatorname{Var}\left[\sum_{i=1}^{n} M_i w_i x_i\right]": dropout,
         },
     ),
 }
