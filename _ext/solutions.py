@@ -24,7 +24,7 @@ def depart(translator: HTML5Translator, node: solution_node) -> None:
 
 
 def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    repeated = {"exercise-content", "solution-content", "proof-content"}
+    repeated = {"exercise-content", "solution-content", "proof-content", "proof"}
     for node in doctree.findall(nodes.Element):
         if repeated & set(node.get("ids", [])):
             node["ids"] = [i for i in node["ids"] if i not in repeated]

@@ -45,8 +45,9 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
     for cell in doctree.findall(lambda n: has_type(n, "cell_code")):
         for output in cell.findall(lambda n: has_type(n, "cell_code_output")):
             for label, line in CHECK.findall(output.astext()):
-                cell["ids"].append(f"check-{label}")
-                checks(app.env)[label] = app.env.docname, line
+                if label not in checks(app.env):  # the first of several
+                    cell["ids"].append(f"check-{label}")
+                    checks(app.env)[label] = app.env.docname, line
 
 
 def printed(app: Sphinx) -> set[str]:

@@ -25,6 +25,14 @@ math_numfig, numfig, numfig_secnum_depth = True, True, 1
 """
 FORMULA = "Before.\n\n$$ x^2 = x \\cdot x $$ (eq-square)\n\nSee {eq}`eq-square`."
 EXERCISE = """
+```{prf:proof}
+One.
+```
+
+```{prf:proof}
+Two.
+```
+
 ```{exercise} Twice
 :label: ex-twice
 Square $x$ twice.
