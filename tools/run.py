@@ -52,6 +52,7 @@ def execute(path: Path) -> str | None:
         on_cell_execute=lambda cell, cell_index: running.append(cell),
         timeout=TIMEOUT,
         kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
