@@ -117,7 +117,7 @@ def link(text: str, uri: str) -> nodes.reference:
 def table(
     rows: list[tuple[str, str, str]], uri: str, as_printed: set[str]
 ) -> nodes.table:
-    heads = "equation", "name", "checked as printed", "what its cell printed"
+    heads = "equation", "name", "mark", "what its cell printed"
     group = nodes.tgroup(cols=len(heads))
     group += [nodes.colspec(colwidth=w) for w in (8, 30, 10, 52)]
     group += nodes.thead("", row(*(nodes.Text(h) for h in heads)))
