@@ -17,6 +17,11 @@ FETCHES = re.compile(
     r"urlopen|urlretrieve|requests\.(get|post)|\bhttpx?\b\.|torch\.hub|download=True"
     r"|fetch_openml|load_dataset|wget |curl |!pip|fetch\(|XMLHttpRequest|import\("
 )
+CELL_FETCHES = re.compile(
+    FETCHES.pattern + r"|https?:|^\s*[!%]\s*(pip|git|wget|curl)|requests|urllib"
+    r"|from_pretrained|weights=",
+    re.M,
+)
 
 
 def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
@@ -44,10 +49,11 @@ def problems(notebook: nbformat.NotebookNode) -> list[str]:
                 found.append(f"{where} shows an address: end it with plt.show()")
         if any("image/png" in o.get("data", {}) for o in cell.outputs):
             found += [f"{where}: {p}" for p in figure_problems(cell, names)]
-        if "setup" not in cell.metadata.get("tags", []) and (
-            match := FETCHES.search(cell.source)
-        ):
+        tags = cell.metadata.get("tags", [])
+        if "setup" not in tags and (match := CELL_FETCHES.search(cell.source)):
             found.append(f"{where} fetches something: {match[0]!r}")
+        if "nbval-skip" in tags or "NBVAL_" in cell.source:
+            found.append(f"{where} is left out of the comparison of outputs")
     counts = [c.execution_count for c in code]
     if None not in counts and counts != list(range(1, len(code) + 1)):
         found.append("the cells ran in another order than they stand: make run")
@@ -198,6 +204,10 @@ NAMELESS = {
         ({"metadata": NAMELESS}, "needs a name"),
         ({"outputs": [PICTURE, PICTURE]}, "one figure a cell"),
         ({"source": "urlopen(address)"}, "fetches something"),
+        ({"source": "x = 1\n!git clone it"}, "fetches something"),
+        ({"source": "pandas.read_csv('https://example.org')"}, "fetches something"),
+        ({"source": "# NBVAL_SKIP\n1"}, "left out of the comparison"),
+        ({"metadata": {"tags": ["nbval-skip"]}}, "left out of the comparison"),
     ],
 )
 def test_finds(changes, message):
