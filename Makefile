@@ -41,8 +41,8 @@ lint: venv ## check style, spelling, stored notebooks
 	@git ls-files '*.ipynb' | xargs $(BIN)/nbstripout --verify --keep-output --keep-count --keep-id || { \
 		echo "lint: a notebook holds an editor's metadata; run make run CH=<notebook>"; exit 1; }
 
-bench: venv ## time lib against torch on the same work
-	@$(BIN)/python benchmarks/normal.py
+bench: venv ## time lib against torch on the same work; writes benchmarks/speed.md
+	@OMP_NUM_THREADS=2 $(BIN)/python benchmarks/speed.py
 
 links: venv ## check every link that leaves the book (needs the network)
 	@$(BIN)/jupyter-book build --all --quiet --builder linkcheck --path-output _build/links .

@@ -13,37 +13,28 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lib._function import check, check_floating, differentiable
+
 Number = Tensor | float
 
 
 def _differentiable(backward: Callable) -> Callable:
     """Make a function of broadcastable arguments differentiable by ``backward``."""
 
+    @functools.wraps(backward)
+    def summed(grad_output: Tensor, **inputs: Tensor) -> tuple[Tensor, ...]:
+        grads = zip(backward(grad_output, **inputs), inputs.values(), strict=True)
+        return tuple(grad.sum_to_size(x.shape) for grad, x in grads)
+
     def decorate(function: Callable) -> Callable:
-        class Derived(torch.autograd.Function):
-            @staticmethod
-            def forward(*inputs: Tensor) -> Tensor:
-                return function(*inputs)
-
-            @staticmethod
-            def setup_context(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-                ctx.save_for_backward(*inputs)
-
-            @staticmethod
-            def backward(ctx, grad_output: Tensor) -> tuple[Tensor, ...]:
-                inputs = ctx.saved_tensors
-                grads = backward(grad_output, *inputs)
-                return tuple(
-                    g.sum_to_size(t.shape) for g, t in zip(grads, inputs, strict=True)
-                )
-
         signature = inspect.signature(function)
+        derived = differentiable(summed, *signature.parameters)(function)
 
         @functools.wraps(function)
         def wrapper(*args: Number, **kwargs: Number) -> Tensor:
             arguments = signature.bind(*args, **kwargs)
             arguments.apply_defaults()
-            return Derived.apply(*_tensors(arguments.arguments))
+            return derived(*_tensors(arguments.arguments))
 
         return wrapper
 
@@ -52,15 +43,18 @@ def _differentiable(backward: Callable) -> Callable:
 
 def _tensors(arguments: dict[str, Number]) -> list[Tensor]:
     first, x = next(iter(arguments.items()))
-    _check_floating(first, x)
+    check_floating(**{first: x})
     like = {"dtype": x.dtype, "device": x.device}
-    tensors = {
-        name: torch.as_tensor(v, **({} if _is_floating(v) else like))
-        for name, v in arguments.items()
-    }
-    if not (tensors["std"] > 0).all():
-        raise ValueError(f"std must be positive, got {arguments['std']}")
-    return list(tensors.values())
+    values = arguments.values()
+    tensors = [
+        v
+        if torch.is_tensor(v) and v.is_floating_point()
+        else torch.as_tensor(v, **like)
+        for v in values
+    ]
+    std = tensors[list(arguments).index("std")]
+    check(bool((std > 0).all()), "std", "be positive", arguments["std"])
+    return tensors
 
 
 def normal_pdf_backward(
@@ -224,8 +218,7 @@ def normal_quantile(p: Tensor, mean: Number = 0.0, std: Number = 1.0) -> Tensor:
     References:
         Equation ``eq-normal-quantile-newton``.
     """
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p must lie in [0, 1], got {p}")
+    check(bool(((p >= 0) & (p <= 1)).all()), "p", "lie in [0, 1]", p)
     tail = torch.minimum(p, 1 - p).to(torch.promote_types(p.dtype, torch.float32))
     z = -torch.sqrt(-2 * torch.log(2 * tail))
     for _ in range(5):
@@ -302,8 +295,7 @@ def normal_sample(
     like = {"dtype": torch.float64, "device": generator.device}
     mean, std = torch.as_tensor(mean, **like), torch.as_tensor(std, **like)
     _check_broadcast(size, mean=mean, std=std)
-    if not (std > 0).all():
-        raise ValueError(f"std must be positive, got {std}")
+    check(bool((std > 0).all()), "std", "be positive", std)
     n = math.prod(size)
     u, v = torch.rand(2, (n + 1) // 2, generator=generator, **like)
     radius, angle = torch.sqrt(-2 * torch.log(1 - u)), 2 * math.pi * v  # 1 - u > 0
@@ -369,28 +361,18 @@ def gaussian_kde(x: Tensor, sample: Tensor, bandwidth: Number | None = None) -> 
     References:
         Equation ``eq-kde``.
     """
-    _check_floating("x", x)
+    check_floating(x=x)
     _check_sample(sample, 1)
     if bandwidth is None:
         bandwidth = scott_bandwidth(sample)
     bandwidth = torch.as_tensor(bandwidth, dtype=sample.dtype, device=sample.device)
-    if bandwidth.ndim != 0 or not bandwidth > 0:
-        raise ValueError(f"bandwidth must be one positive number, got {bandwidth}")
+    ok = bandwidth.ndim == 0 and bandwidth > 0
+    check(ok, "bandwidth", "be one positive number", bandwidth)
     return normal_pdf(x[..., None], sample, bandwidth).mean(-1)  # eq-kde
 
 
-def _is_floating(value: object) -> bool:
-    return torch.is_tensor(value) and value.is_floating_point()
-
-
-def _check_floating(name: str, value: object) -> None:
-    if not _is_floating(value):
-        kind = value.dtype if torch.is_tensor(value) else type(value).__name__
-        raise ValueError(f"{name} must be a tensor of a floating dtype, got {kind}")
-
-
 def _check_sample(sample: Tensor, least: int) -> None:
-    _check_floating("sample", sample)
+    check_floating(sample=sample)
     if sample.ndim != 1 or len(sample) < least:
         shape = tuple(sample.shape)
         raise ValueError(f"sample must have shape (n,), n >= {least}, got {shape}")

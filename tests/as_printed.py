@@ -37,6 +37,7 @@ class Draw:
     high: float
     whole: bool = False
     sizes: tuple[int | str, ...] = ()  # of an array; a name stands for its value
+    first: int = 1  # index of its first elements
 
 
 real = Draw(-2.0, 2.0)
@@ -49,9 +50,9 @@ def integer(low: int, high: int) -> Draw:
     return Draw(low, high, whole=True)
 
 
-def data(*sizes: int | str, of: Draw = real) -> Draw:
-    """Draw an array, which the equation indexes from 1."""
-    return Draw(of.low, of.high, sizes=sizes)
+def data(*sizes: int | str, of: Draw = real, first: int = 1) -> Draw:
+    """Draw an array, which the equation indexes from `first`."""
+    return Draw(of.low, of.high, sizes=sizes, first=first)
 
 
 @dataclass
@@ -522,6 +523,7 @@ class _Value:
     names: dict[str, str]
     values: dict[str, float | torch.Tensor]
     functions: dict[str, Callable]
+    first: dict[str, int]  # index of each array
     largest: float = 1.0
 
     def of(self, node: sympy.Basic, indices: dict[str, int]) -> float:
@@ -562,9 +564,10 @@ class _Value:
         if name in FUNCTIONS:
             return float(FUNCTIONS[name](*parts))
         index, array = [_whole(part) for part in parts], self.values[name]
-        if not all(1 <= k <= n for k, n in zip(index, array.shape, strict=True)):
+        place = [k - self.first[name] for k in index]
+        if not all(0 <= k < n for k, n in zip(place, array.shape, strict=True)):
             raise ValueError(f"{name[:-1]} has no element {index}")
-        return array[tuple(k - 1 for k in index)].item()
+        return array[tuple(place)].item()
 
 
 def _tensor(value: float) -> torch.Tensor:
@@ -597,6 +600,7 @@ def check(label: str, tex: str, form: Form) -> None:
         raise ValueError(f"{label}: {error}") from error
     names = reader.names
     functions = {names[key]: function for key, function in form.functions.items()}
+    first = {names[key]: how.first for key, how in form.given.items() if how.sizes}
     for drawn in _draw(label, form):
         values = CONSTANTS | {names[key]: value for key, value in drawn.items()}
         for key, function in form.stated.items():
@@ -607,7 +611,7 @@ def check(label: str, tex: str, form: Form) -> None:
         for number, chain in enumerate(chains, 1):
             results = []
             for side in chain[::2]:
-                value = _Value(side.names, values, functions)
+                value = _Value(side.names, values, functions, first)
                 try:
                     stated = side.expression is None
                     result = (

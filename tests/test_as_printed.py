@@ -317,6 +317,18 @@ FORMULAS = {
             },
         ),
     ),
+    "convolution-from-zero": (
+        r"y_a = \sum_{u=0}^{k-1} w_u x_{s a + u}",
+        Form(
+            {"a": integer(0, 2), "k": integer(1, 3), "s": integer(1, 3)}
+            | {"w_u": data("k", first=0), "x_i": data(9, first=0)},
+            {
+                "y_a": lambda v: F.conv1d(
+                    v["x_i"][None], v["w_u"][None, None], stride=v["s"]
+                )[0, v["a"]]
+            },
+        ),
+    ),
     "output-size": (
         r"o = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1",
         Form({k: WINDOW[k] for k in "npks"}, {"o": window}),
@@ -506,6 +518,8 @@ def test_misprints_are_noticed(name):
         (r"a \approx a", Form({"a": real}), "approx must be given"),
         (r"a = a", Form({"a": real}, approx=0.1), "approx must be given"),
         (r"x_3 = 1", Form({"x_i": data(2)}), r"x has no element \[3\] at x_i = \["),
+        (r"x_0 = 1", Form({"x_i": data(2)}), r"x has no element \[0\] at x_i = \["),
+        (r"x_2 = 1", Form({"x_i": data(2, first=0)}), r"x has no element \[2\] at"),
         (r"x_j = 1", Form({"x_i": data(2)}), "j has no value"),
         (r"\sqrt{-a} = 1", Form({"a": positive}), "a part of it is"),
         (r"1 = \frac{1}{0a}", Form({"a": positive}), "x, equation 1, side"),

@@ -12,10 +12,13 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
 from py_mini_racer import MiniRacer
 
 import lib.normal
-from lib.explore import Explorer, NormalExplorer, Source
+from lib.conv import conv2d
+from lib.explore import Explorer, Source
+from lib.explorers import ConvolutionExplorer, NormalExplorer
 from lib.normal import (
     gaussian_kde,
     normal_cdf,
@@ -27,7 +30,17 @@ from lib.normal import (
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(lib.__file__).parent / "explorers"
 SAMPLE = normal_sample((200,), generator=torch.Generator().manual_seed(0))
-EXPLORERS = [NormalExplorer(SAMPLE)]
+IMAGE = torch.tensor(
+    [
+        [1, 1, 1, 0, 0],
+        [0, 1, 1, 1, 0],
+        [0, 0, 1, 1, 1],
+        [0, 0, 1, 1, 0],
+        [0, 1, 1, 0, 0],
+    ]
+)
+KERNEL = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]])
+EXPLORERS = [NormalExplorer(SAMPLE), ConvolutionExplorer(IMAGE, KERNEL)]
 SIZE = ("width", "height")
 LAWS = [(0.0, 1.0), (3.0, 0.3), (-3.0, 0.3), (-1.5, 3.0), (0.1, 0.75)]
 
@@ -42,12 +55,11 @@ def given(explorer):
     )
 
 
-@pytest.fixture(scope="module")
-def js():
+def functions_of(explorer):
     """Call a function of the stored script: js("pdf", 0, 0, 1)."""
     context = MiniRacer()
     context.eval("var customElements = { get: () => true }, HTMLElement = class {}")
-    script = NormalExplorer.script().removeprefix("(() => {").removesuffix("})();")
+    script = explorer.script().removeprefix("(() => {").removesuffix("})();")
     context.eval(script)
 
     def call(function, *arguments):
@@ -57,13 +69,23 @@ def js():
     return call
 
 
+@pytest.fixture(scope="module")
+def js():
+    return functions_of(NormalExplorer)
+
+
+@pytest.fixture(scope="module")
+def conv_js():
+    return functions_of(ConvolutionExplorer)
+
+
 # What is stored in a notebook
 
 
 def test_every_explorer_is_tested():
     assert {type(e) for e in EXPLORERS} == set(Explorer.__subclasses__())
     elements = {e.element for e in EXPLORERS}
-    assert {p.stem for p in FOLDER.glob("*.js")} == elements | {"base"}
+    assert {p.stem for p in FOLDER.glob("*.js")} == elements | {*("base", "sliders")}
 
 
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.element)
@@ -72,7 +94,6 @@ class TestOutput:
         first = explorer._repr_mimebundle_()
         torch.rand(7)
         assert explorer._repr_mimebundle_() == first
-        assert NormalExplorer(SAMPLE.clone())._repr_mimebundle_() == first
 
     def test_asks_nothing_of_another_host(self, explorer):
         picture = re.search(r"base64,([\w+/=]+)", page(explorer))[1]
@@ -98,16 +119,17 @@ class TestOutput:
             page(explorer).count("</script>") == page(explorer).count("<script>") == 1
         )
         assert "<!--" not in page(explorer)
-        assert f'explorer("{name}"' in explorer.script()
+        assert f'"{name}"' in explorer.script()
         assert explorer._repr_mimebundle_()["text/plain"] == repr(explorer)
 
     def test_script_is_small(self, explorer):
-        assert len(explorer.script().encode()) < 10_500
-        assert len(page(explorer).encode()) < 18_000
+        assert len(explorer.script().encode()) < 12_500
+        assert len(page(explorer).encode()) < 24_000
 
     def test_script_is_the_files_less_comments_and_indents(self, explorer):
         code = [
-            (FOLDER / f"{n}.js").read_text("utf-8") for n in ("base", explorer.element)
+            (FOLDER / f"{n}.js").read_text("utf-8")
+            for n in (*explorer.parts, explorer.element)
         ]
         lines = [x.strip() for x in "\n".join(code).splitlines()]
         kept = [x for x in lines if x and not x.startswith("//")]
@@ -251,6 +273,91 @@ def test_two_samples_on_one_page_do_not_mix(js):
     a, b = SAMPLE.tolist(), (2 * SAMPLE).tolist()
     both = js("((a, b) => [estimate(a, 50).h, estimate(b, 50).h])", a, b)
     assert both[1] == pytest.approx(2 * both[0], rel=1e-12)
+
+
+# The convolution explorer
+
+KERNELS = {
+    "given": KERNEL,
+    "edges": torch.tensor([[-1.0, 0.0, 1.0]] * 3),
+    "mean": torch.full((2, 3), 1 / 6, dtype=torch.float64),
+    "one": torch.tensor([[-2.5]]),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_convolution(conv_js, name, stride, padding, turned):
+    image = torch.arange(30, dtype=torch.float64).view(5, 6).remainder(7) - 3
+    explorer = ConvolutionExplorer(image, KERNELS[name], stride, padding)
+    kernel = explorer.kernel.flip(0, 1) if turned else explorer.kernel
+    y = conv2d(image[None], kernel[None, None], stride=stride, padding=padding)[0]
+    state = given(explorer) | {"turned": turned}
+    theirs = conv_js(
+        "((x, k, p, s, t) => convolve(pad(x, p), t ? turn(k) : k, s))",
+        *(state[k] for k in ("image", "kernel", "padding", "stride", "turned")),
+    )
+    theirs = torch.tensor(theirs, dtype=torch.float64)
+    torch.testing.assert_close(theirs, y, rtol=1e-12, atol=1e-12)
+    if not turned:
+        torch.testing.assert_close(explorer.output, y, rtol=0, atol=0)
+    x = F.pad(image, [padding] * 4)
+    for position in range(y.numel()):
+        drawn = conv_js("draw", state | {"position": position}, 680)
+        row, column = divmod(position, y.shape[1])
+        a, b = row * stride, column * stride
+        window = x[a : a + kernel.shape[0], b : b + kernel.shape[1]]
+        total = conv_js("short", (window * kernel).sum().item())
+        assert re.search(rf"[=≈] {total}, in row {row + 1}, ", drawn["sentence"])
+        assert not re.search("NaN|Infinity|undefined|null", drawn["picture"])
+        assert drawn["count"] == y.numel()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (3, 2)])
+def test_static_picture_is_the_first_that_is_drawn(conv_js, name, stride, padding):
+    explorer = ConvolutionExplorer(IMAGE, KERNELS[name], stride, padding)
+    drawn = conv_js("draw", given(explorer), 680)
+    width, height, picture = explorer.picture()
+    assert (width, height) == (680, drawn["height"])
+    find = r'<text x="([^"]*)" y="([^"]*)"[^>]*>([^<]*)<'
+    theirs = sorted(re.findall(find, drawn["picture"]))
+    ours = sorted(re.findall(find, picture))
+    assert [t for *_, t in ours] == [t for *_, t in theirs]
+    for a, b in zip(ours, theirs, strict=True):
+        assert [float(v) for v in a[:2]] == pytest.approx([float(v) for v in b[:2]])
+    assert repr(explorer).split("sum to ")[1].split(",")[0] in drawn["sentence"]
+
+
+def test_height_stays_while_the_reader_chooses(conv_js):
+    state = given(EXPLORERS[1])
+    for width in (270, 680):
+        heights = {
+            conv_js("draw", state | {"padding": p, "stride": s}, width)["height"]
+            for p in (0, 1, 2)
+            for s in (1, 2, 3)
+        }
+        assert len(heights) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": IMAGE[0]}, r"image must have a shape between \(1, 1\) and \(8, 8\)"),
+        ({"image": IMAGE * 10}, r"image must lie in \[-9, 9\], got"),
+        ({"image": IMAGE / 2}, "image must hold integers, got"),
+        ({"kernel": torch.ones(4, 3)}, r"kernel must .*\(3, 3\), got \(4, 3\)"),
+        ({"kernel": KERNEL / 0}, r"kernel must lie in \[-9, 9\], got"),
+        ({"stride": 0}, "stride must be 1, 2 or 3, got 0"),
+        ({"padding": 3}, "padding must be 0, 1 or 2, got 3"),
+        ({"padding": True}, "padding must be 0, 1 or 2, got True"),
+    ],
+)
+def test_convolution_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ConvolutionExplorer(**{"image": IMAGE, "kernel": KERNEL} | changes)
 
 
 # Arguments

@@ -1,6 +1,6 @@
-// What all explorers share: their look, their controls, the element around a drawing.
-// Explorer.script() puts this file and the explorer's own into one function, without
-// comment lines and indents. Colours lean on the text colour, so that they suit every
+// What all explorers share: their look, and pieces of a drawing. Explorer.script() puts
+// this file, other parts and the explorer's own into one function, without comment
+// lines and indents. Colours lean on the text colour, so that they suit every
 // theme; a page may set --explorer-blue and --explorer-red. The shadow root keeps the
 // page's styles out, ids in, and hides the picture that is shown without scripts.
 
@@ -51,54 +51,3 @@ const text = (value, digits) => value.toFixed(digits).replace(/^-(?=.*[1-9])/, "
 // Pieces of a drawing.
 const path = (points, style) => `<path d="M${points.map((p) => p.map((v) => v.toFixed(1)).join(" ")).join("L")}" ${style}/>`;
 const write = (x, y, words, style) => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${words}</text>`;
-
-// sliders(state): [key, label, min, max, step, digits]; toggles: [key, label, colour];
-// draw(state, width): {picture, height, facts, sentence};
-// settle(state, key) makes the state legal after the control of that key was moved.
-function explorer(name, { sliders, toggles, draw, settle }) {
-  if (!customElements.get(name)) customElements.define(name, class extends HTMLElement {
-    connectedCallback() {
-      if (this.shadowRoot) return;
-      const state = JSON.parse(this.dataset.values), ranges = sliders(state);
-      const root = this.attachShadow({ mode: "open" });
-      root.innerHTML = `<style>${STYLE}</style><svg role="img"></svg><dl></dl>
-        <div class="controls" role="group" aria-label="Settings">${
-        ranges.map(([key, label, min, max, step]) => `<div>
-          <div class="row"><label for="${key}">${label}</label><output for="${key}" aria-live="off"></output></div>
-          <input type="range" id="${key}" min="${min}" max="${max}" step="${step}" value="${state[key]}"></div>`).join("")
-        }<div class="row toggles">${
-        toggles.map(([key, label, colour]) => `<label><input type="checkbox" id="${key}"${state[key] ? " checked" : ""}>
-          <i style="background:${colour}"></i>${label}</label>`).join("")
-        }<button>Reset</button></div></div><div role="status"></div>`;
-      const find = (selector) => root.querySelector(selector), inputs = [...root.querySelectorAll("input")];
-      const svg = find("svg");
-      let width, timer;
-      const room = () => Math.min(this.clientWidth || 680, 680);
-      const show = () => {
-        const { picture, height, facts, sentence } = draw(state, width = room());
-        svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-        svg.setAttribute("aria-label", sentence);
-        svg.innerHTML = picture;
-        find("dl").innerHTML = facts.map(([term, fact]) => `<div><dt>${term}</dt><dd>${fact}</dd></div>`).join("");
-      };
-      const update = (moved) => {
-        for (const input of inputs) state[input.id] = input.type == "range" ? input.valueAsNumber : input.checked;
-        settle(state, moved);
-        for (const [key, , , , , digits] of ranges) {
-          find("#" + key).value = state[key];
-          find(`output[for=${key}]`).value = text(state[key], digits);
-        }
-        show();
-        clearTimeout(timer);
-        if (moved) timer = setTimeout(() => find("[role=status]").textContent = svg.getAttribute("aria-label"), 700);
-      };
-      root.addEventListener("input", (event) => update(event.target.id));
-      find("button").addEventListener("click", () => {
-        for (const input of inputs) { input.value = input.defaultValue; input.checked = input.defaultChecked; }
-        update("all");
-      });
-      update();
-      new ResizeObserver(() => room() == width || show()).observe(this);
-    }
-  });
-}

@@ -1,0 +1,6 @@
+"""The explorers: figures with controls that need neither kernel nor network."""
+
+from lib.explorers.convolution import ConvolutionExplorer
+from lib.explorers.normal import NormalExplorer
+
+__all__ = ["ConvolutionExplorer", "NormalExplorer"]
