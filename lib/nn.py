@@ -167,19 +167,33 @@ class RMSNorm(nn.RMSNorm):
 
 
 class Dropout(nn.Dropout):
-    """:func:`lib.dropout.dropout` in training."""
+    """:func:`lib.dropout.dropout` in training.
+
+    Attributes:
+        generator: Source of the masks; ``None``, at first, is torch's global one.
+    """
+
+    generator: torch.Generator | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop single elements."""
-        return dropout(input, self.p, self.training, self.inplace)
+        options = self.p, self.training, self.inplace
+        return dropout(input, *options, generator=self.generator)
 
 
 class Dropout2d(nn.Dropout2d):
-    """:func:`lib.dropout.dropout2d` in training."""
+    """:func:`lib.dropout.dropout2d` in training.
+
+    Attributes:
+        generator: Source of the masks; ``None``, at first, is torch's global one.
+    """
+
+    generator: torch.Generator | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop whole channels."""
-        return dropout2d(input, self.p, self.training, self.inplace)
+        options = self.p, self.training, self.inplace
+        return dropout2d(input, *options, generator=self.generator)
 
 
 class Sigmoid(nn.Sigmoid):

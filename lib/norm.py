@@ -5,9 +5,8 @@ only the axes over which the mean and the variance are taken differ. One forward
 one backward serve all five. In the book ``weight`` is γ and ``bias`` is β.
 """
 
-import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,28 +20,36 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 class _Layout(NamedTuple):
     """How one member of the family reads its input: as (N, G, K, L)."""
 
-    shape: tuple[int, int, int, int]  # weight and bias are (1, G, K, 1)
+    shape: tuple[int, int, int, int]
+    channel: tuple[int, int, int, int]  # of weight and bias: (1, G, K, 1)
     axes: tuple[int, ...]  # one mean and one variance are taken over these
-    centred: bool = True
+    inner: tuple[int, ...]  # those of them over which weight and bias do not vary
+    count: int  # how many values share one mean; 1 where there are none
+    block: int  # examples that are worked on at a time: they fit into a CPU's cache
+    centred: bool
 
-    def count(self) -> int:
-        """How many values share one mean; 1 where there are none."""
-        return max(1, math.prod(self.shape[i] for i in self.axes))
 
-    def channel(self, tensor: Tensor) -> Tensor:
-        _, g, k, _ = self.shape
-        return tensor.reshape(1, g, k, 1)
+def _layout(
+    shape: tuple[int, int, int, int], axes: tuple[int, ...], centred: bool = True
+) -> _Layout:
+    n, g, k, size = shape
+    count = math.prod([shape[i] for i in axes])
+    inner = tuple([i for i in axes if i != 2 and shape[i] > 1])
+    block = n if 0 in axes else 2**19 // max(1, g * k * size)
+    channel = 1, g, k, 1
+    return _Layout(shape, channel, axes, inner, max(1, count), max(1, block), centred)
 
-    def blocks(self, *tensors: Tensor) -> Iterable[Sequence[Tensor]]:
-        """As many examples at a time as a processor's cache holds.
 
-        Examples that share statistics stay together.
-        """
-        n, *rest = self.shape
-        size = max(1, 2**18 // max(1, math.prod(rest)))
-        if n <= size or 0 in self.axes or torch.is_grad_enabled():
-            return [tensors]
-        return zip(*(t.split(size) for t in tensors), strict=True)
+def _whole(layout: _Layout) -> bool:
+    """Whether all examples are worked on at once."""
+    return layout.shape[0] <= layout.block or torch.is_grad_enabled()
+
+
+def _blockwise(function: Callable, layout: _Layout, *tensors: Tensor) -> Sequence:
+    if _whole(layout):
+        return function(*tensors)
+    blocks = zip(*(t.split(layout.block) for t in tensors), strict=True)
+    return [torch.cat(t) for t in zip(*(function(*b) for b in blocks), strict=True)]
 
 
 def _statistics(
@@ -52,19 +59,19 @@ def _statistics(
 
     In two passes: E[x²] - E[x]² cancels where the mean is large.
     """
-    axes, n = layout.axes, layout.count()
-    if layout.centred:
-        mean = x.sum(axes, keepdim=True) / n  # eq-norm-mean
-    else:  # the root mean square is taken about 0
-        mean = x.new_zeros(len(x), 1, 1, 1)
+    axes, n = layout.axes, layout.count
+    # eq-norm-mean; the root mean square is taken about 0
+    mean = x.sum(axes, True) / n if layout.centred else x.new_zeros(len(x), 1, 1, 1)
     d = torch.sub(x, mean, out=deviation)
-    var = (d * d).sum(axes, keepdim=True) / n  # eq-norm-variance
+    var = (d * d).sum(axes, True) / n  # eq-norm-variance
     return mean, var, torch.rsqrt(var + eps)
 
 
-def _affine_(y: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+def _affine_(
+    y: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor | None, layout: _Layout
+) -> None:
     """Turn deviations into the output, in place."""
-    if len(rstd) == 1 or y.shape[3] > 1:
+    if layout.inner:
         y.mul_(rstd * weight)  # the smaller product first
     else:
         y.mul_(rstd).mul_(weight)  # eq-norm-standardise
@@ -80,28 +87,29 @@ def _gradients(
     weight: Tensor,
     layout: _Layout,
     fixed: bool,
+    dx: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients with respect to x, weight and bias."""
-    axes, channel = layout.axes, weight.shape
-    inner = [i for i in axes if i != 2 and x.shape[i] > 1]
-    if inner:  # where neither the statistics nor weight and bias vary
-        sum_dy = dy.sum(inner, keepdim=True)
-        sum_dy_x = (dy * x).sum(inner, keepdim=True)
+    """Gradients with respect to weight and bias, and to x, which ``dx`` takes."""
+    axes, inner = layout.axes, layout.inner
+    if inner:
+        sum_dy, sum_dy_x = dy.sum(inner, True), (dy * x).sum(inner, True)
         sum_dy_z = (sum_dy_x - mean * sum_dy) * rstd
-        h, dx = weight * sum_dy, dy * (rstd * weight)
+        h = weight * sum_dy
+        dx = torch.mul(dy, rstd * weight, out=dx)  # eq-norm-backward-fixed
     else:
         sum_dy, sum_dy_z = dy, (x - mean).mul_(rstd).mul_(dy)
         h = weight * dy
-        dx = h * rstd  # eq-norm-backward-fixed
+        dx = torch.mul(h, rstd, out=dx)
     if not fixed:
-        share = rstd / layout.count()
-        slope = (weight * sum_dy_z).sum(axes, keepdim=True) * rstd * -share
-        shift = -mean * slope
+        share = rstd / layout.count
+        slope = (weight * sum_dy_z).sum(axes, True) * (share * rstd)
+        shift = slope * mean
         if layout.centred:
-            shift = shift - h.sum(axes, keepdim=True) * share
-        dx = dx.addcmul_(x, slope).add_(shift)  # eq-norm-backward-input
+            shift -= h.sum(axes, True) * share
+        dx = dx.addcmul_(x, slope, value=-1).add_(shift)  # eq-norm-backward-input
     # eq-norm-backward-weight, eq-norm-backward-bias
-    return dx, sum_dy_z.sum_to_size(channel), sum_dy.sum_to_size(channel)
+    dw, db = (t.sum_to_size(layout.channel) for t in (sum_dy_z, sum_dy))
+    return dw, db, dx
 
 
 def _backward(
@@ -113,17 +121,19 @@ def _backward(
     layout: _Layout,
     fixed: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    w, shape = layout.channel(weight), layout.shape
-    tensors = [grad_output.reshape(shape), input.reshape(shape), mean, rstd]
-    blocks = [tensors] if fixed else layout.blocks(*tensors)
-    parts = [_gradients(*block, w, layout, fixed) for block in blocks]
-    dx, dw, db = zip(*parts, strict=True)
-    dw, db = (functools.reduce(torch.add, t).view(weight.shape) for t in (dw, db))
-    return _cat(dx).reshape(input.shape), dw, db
+    w = weight.reshape(layout.channel)
+    tensors = *(t.reshape(layout.shape) for t in (grad_output, input)), mean, rstd
+    if fixed or _whole(layout):
+        dw, db, dx = _gradients(*tensors, w, layout, fixed)
+        return dx.reshape(input.shape), dw.view(weight.shape), db.view(weight.shape)
+    dx = input.new_empty(layout.shape)
 
+    def gradients(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        return _gradients(*tensors[:4], w, layout, fixed, tensors[4])[:2]
 
-def _cat(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    parts = _blockwise(gradients, layout, *tensors, dx)
+    dw, db = (t.view(-1, *weight.shape).sum(0) for t in parts)
+    return dx.view(input.shape), dw, db
 
 
 class _Normalise(torch.autograd.Function):
@@ -131,21 +141,23 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, input, weight, bias, layout, eps, fixed, update):
-        x, w = input.reshape(layout.shape), layout.channel(weight)
-        b = None if bias is None else layout.channel(bias)
+        x, w = input.reshape(layout.shape), weight.reshape(layout.channel)
+        b = None if bias is None else bias.reshape(layout.channel)
         output = input.new_empty(input.shape)
         y = output.view(layout.shape)
+
+        def normalise(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            mean, var, rstd = _statistics(x, layout, eps, y)
+            _affine_(y, rstd, w, b, layout)
+            return mean, var, rstd
+
         if fixed is None:
-            parts = []
-            for some, deviation in layout.blocks(x, y):
-                parts.append(_statistics(some, layout, eps, deviation))
-                _affine_(deviation, parts[-1][-1], w, b)
-            mean, var, rstd = map(_cat, zip(*parts, strict=True))
+            mean, var, rstd = _blockwise(normalise, layout, x, y)
             if update is not None:
                 update(mean, var)
         else:
             mean, rstd = _fixed(fixed, layout, eps)
-            _affine_(torch.sub(x, mean, out=y), rstd, w, b)
+            _affine_(torch.sub(x, mean, out=y), rstd, w, b, layout)
         ctx.options = layout, eps, fixed is not None
         ctx.save_for_backward(input, weight, mean, rstd)
         return output
@@ -156,15 +168,14 @@ class _Normalise(torch.autograd.Function):
         layout, eps, fixed = ctx.options
         if torch.is_grad_enabled() and not fixed:  # they are functions of the input
             mean, _, rstd = _statistics(input.reshape(layout.shape), layout, eps)
-        grads = _backward(grad_output, input, weight, mean, rstd, layout, fixed)
-        wanted = zip(grads, ctx.needs_input_grad, strict=False)
-        return *(g if want else None for g, want in wanted), None, None, None, None
+        dx, dw, db = _backward(grad_output, input, weight, mean, rstd, layout, fixed)
+        return dx, dw, db if ctx.needs_input_grad[2] else None, None, None, None, None
 
 
 def _fixed(
     fixed: tuple[Tensor, Tensor], layout: _Layout, eps: float
 ) -> tuple[Tensor, Tensor]:
-    mean, var = (layout.channel(widen(t)) for t in fixed)
+    mean, var = (widen(t).reshape(layout.channel) for t in fixed)
     return mean, torch.rsqrt(var + eps)
 
 
@@ -173,7 +184,7 @@ def _weight(
 ) -> Tensor:
     if weight is not None:
         return widen(weight)
-    return x.new_ones(layout.shape[1:3] if bias is None else bias.shape)
+    return x.new_ones(layout.channel if bias is None else bias.shape)
 
 
 def _normalise(
@@ -209,8 +220,7 @@ def _derivative(
         mean, rstd = _fixed(fixed, layout, eps)
     known = fixed is not None
     grads = _backward(widen(grad_output), x, w, mean, rstd, layout, known)
-    like = input, weight, bias
-    pairs = zip(grads, like, strict=True)
+    pairs = zip(grads, (input, weight, bias), strict=True)
     return tuple(None if t is None else g.view(t.shape).to(t.dtype) for g, t in pairs)
 
 
@@ -220,13 +230,13 @@ def _updater(
     """What moves the running statistics, in place, towards those of a batch."""
     if running is None or 0 in layout.shape:
         return None
-    n = layout.count()
+    n = layout.count
 
     def update(mean: Tensor, var: Tensor) -> None:
         unbiased = var * (n / (n - 1))  # eq-norm-running-variance
         for old, new in zip(running, (mean, unbiased), strict=True):
             new = new if len(new) == 1 else new.mean(0)  # of the instances
-            old.lerp_(new.view(len(old)).to(old.dtype), momentum)  # eq-norm-running
+            old.lerp_(new.view(old.shape).to(old.dtype), momentum)  # eq-norm-running
 
     return update
 
@@ -651,7 +661,7 @@ def _batch(input, running_mean, running_var, weight, bias, training, eps):
         check(eps > 0, "eps", "be positive in training", eps)
         rule = "have more than 1 value per channel in training"
         check(n * math.prod(rest) != 1, "input", rule, input.shape)
-    return _Layout((n, 1, c, math.prod(rest)), (0, 3)), running
+    return _layout((n, 1, c, math.prod(rest)), (0, 3)), running
 
 
 def _instance(input, running_mean, running_var, weight, bias, use_input_stats, eps):
@@ -659,10 +669,10 @@ def _instance(input, running_mean, running_var, weight, bias, use_input_stats, e
     running = _channels(input, *tensors, use_input_stats, eps)
     n, c, *rest = input.shape
     if not use_input_stats:  # all instances have the same statistics
-        return _Layout((n, 1, c, math.prod(rest)), (0, 3)), running
+        return _layout((n, 1, c, math.prod(rest)), (0, 3)), running
     rule = "have more than 1 spatial element"
     check(math.prod(rest) != 1, "input", rule, input.shape)
-    return _Layout((n, c, 1, math.prod(rest)), (2, 3)), running
+    return _layout((n, c, 1, math.prod(rest)), (2, 3)), running
 
 
 def _group(input, num_groups, weight, bias, eps) -> _Layout:
@@ -673,7 +683,7 @@ def _group(input, num_groups, weight, bias, eps) -> _Layout:
     ok = n * c // num_groups * math.prod(rest) != 1
     check(ok, "input", "have more than 1 value per group", input.shape)
     _check_parameters(input, (c,), weight=weight, bias=bias)
-    return _Layout((n, num_groups, c // num_groups, math.prod(rest)), (2, 3))
+    return _layout((n, num_groups, c // num_groups, math.prod(rest)), (2, 3))
 
 
 def _layer(input, normalized_shape, weight, bias, eps, centred=True) -> _Layout:
@@ -685,7 +695,7 @@ def _layer(input, normalized_shape, weight, bias, eps, centred=True) -> _Layout:
     check(ok, "normalized_shape", rule, f"{shape} for {tuple(input.shape)}")
     _check_parameters(input, shape, mixed=not centred, weight=weight, bias=bias)
     rows, size = math.prod(input.shape[: -len(shape)]), math.prod(shape)
-    return _Layout((rows, 1, size, 1), (2,), centred)
+    return _layout((rows, 1, size, 1), (2,), centred)
 
 
 def _rms(input, normalized_shape, weight, eps) -> tuple[_Layout, float]:

@@ -279,3 +279,11 @@ def test_mask_is_drawn_in_enough_digits():
     x = torch.ones(n, dtype=torch.bfloat16)
     dropped = (dropout(x, 0.001, generator=seeded()) == 0).to(F64).mean()
     assert abs(dropped - 0.001) < 4 * math.sqrt(0.001 * 0.999 / n)
+
+
+@each
+def test_drops_half_by_default(ours):
+    x = values((40, 50, 1, 1))
+    y = ours(x, generator=seeded())
+    torch.testing.assert_close(y[y != 0], 2 * x[y != 0])
+    assert abs((y == 0).double().mean() - 0.5) < 4 * math.sqrt(0.25 / 2000)

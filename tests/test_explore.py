@@ -310,7 +310,7 @@ def test_convolution(conv_js, name, stride, padding, turned):
         a, b = row * stride, column * stride
         window = x[a : a + kernel.shape[0], b : b + kernel.shape[1]]
         total = conv_js("short", (window * kernel).sum().item())
-        assert re.search(rf"[=≈] {total}, in row {row + 1}, ", drawn["sentence"])
+        assert re.search(rf"[=≈] {total}, in row {row}, ", drawn["sentence"])
         assert not re.search("NaN|Infinity|undefined|null", drawn["picture"])
         assert drawn["count"] == y.numel()
 

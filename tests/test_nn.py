@@ -203,6 +203,17 @@ def test_dropout_drops_while_training(name, inplace):
     assert torch.equal(layer.eval()(out), out)
 
 
+@pytest.mark.parametrize("name", ["Dropout", "Dropout2d"])
+def test_dropout_from_a_generator(name):
+    layer, x = getattr(ours, name)(0.5), torch.ones(4, 50, 2, 2)
+    outputs = []
+    for seed in (1, 1, 2):
+        layer.generator = torch.Generator().manual_seed(seed)
+        outputs.append(layer(x))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+
+
 def test_cosine_linear():
     torch.manual_seed(2)
     layer = ours.CosineLinear(5, 3, dtype=F64)

@@ -222,6 +222,22 @@ def test_hard_values(case):
     assert f(x).isnan().all()
 
 
+@pytest.mark.parametrize("name", ["layer_norm", "group_norm", "instance_norm"])
+def test_large_inputs_are_worked_on_in_blocks(name):
+    x = random(5, 4, 300, 300, seed=1).float().requires_grad_()
+    size = (4, 300, 300) if name == "layer_norm" else (4,)
+    w, b = (random(*size, seed=i).float().requires_grad_() for i in (2, 3))
+    option = {"layer_norm": (size,), "group_norm": (2,)}.get(name, ())
+    stats = [[torch.zeros(4), torch.ones(4)] for _ in range(2)]
+    calls = [
+        (lambda *t, m=m, s=s: getattr(m, name)(t[0], *(option or s), *t[1:]))
+        for m, s in zip((norm, F), stats, strict=True)
+    ]
+    assert norm._layout((5, 1, 4, 90000), (2, 3)).block == 1
+    compare(*calls, [x, w, b], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(*stats)
+
+
 def test_normalises():
     x = random(8, 6, 5) * 3 + 2
     for y, axes in [

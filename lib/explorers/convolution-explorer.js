@@ -1,4 +1,5 @@
 // A kernel steps over an image: the window, the products, their sum, the output.
+// Rows and columns count from 0, as on the page.
 
 const name = "convolution-explorer";
 const short = (v) => String(+v.toFixed(2)).replace("-", "−");
@@ -50,9 +51,9 @@ function draw({ image, kernel: given, stride, padding, position, turned }, width
   const below = height + 44, out = wide ? 20 + (height - y.length * size) / 2 : below + 18 * kh + 24;
   return {
     height: wide ? height + 56 : out + (down + 1 - kh) * size + 6, count: y.length * y[0].length,
-    place: `row ${row + 1}, column ${column + 1}`,
-    sentence: `Window at row ${row * stride + 1}, column ${column * stride + 1} of the ${padding ? "padded " : ""}image: ${lines.join(" ")} ${total
-    }, in row ${row + 1}, column ${column + 1} of the ${y.length}×${y[0].length} output.`,
+    place: `row ${row}, column ${column}`,
+    sentence: `Window at row ${row * stride}, column ${column * stride} of the ${padding ? "padded " : ""}image: ${lines.join(" ")} ${total
+    }, in row ${row}, column ${column} of the ${y.length}×${y[0].length} output.`,
     picture: [
       write(x0, y0 - 7, padding ? "padded image" : "image", ""),
       grid(x, x0, y0, cell), frame(x0 + column * stride * cell, y0 + row * stride * cell, kw * cell, kh * cell, "blue"),
@@ -86,7 +87,7 @@ if (!customElements.get(name)) customElements.define(name, class extends HTMLEle
       <div><div class="row toggles"><label>kernel <select id="choice">${kernels.map(([label]) => `<option>${label}</option>`).join("")
       }<option disabled>your own</option></select></label></div><div class="entries">${
       state.kernel.map((row, i) => row.map((_, j) => `<input type="number" min="-9" max="9" step="any" data-entry="${i},${j}"
-        aria-label="kernel, row ${i + 1}, column ${j + 1}">`).join("")).join("")
+        aria-label="kernel, row ${i}, column ${j}">`).join("")).join("")
       }</div><div class="row toggles"><label><input type="checkbox" id="turned">turn by 180° (true convolution)</label>
       <button id="reset">Reset</button></div></div></div><div role="status"></div>`;
     const find = (id) => root.getElementById(id), svg = root.querySelector("svg");
