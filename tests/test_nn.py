@@ -86,6 +86,11 @@ CASES = [
     ),
     (
         "InstanceNorm2d",
+        {"num_features": 3, "track_running_stats": True, "momentum": None},
+        (2, 3, 4, 4),
+    ),
+    (
+        "InstanceNorm2d",
         {"num_features": 3, "affine": True, "bias": False},
         (2, 3, 4, 4),
     ),
@@ -201,6 +206,19 @@ def test_dropout_drops_while_training(name, inplace):
     assert abs(dropped - 0.25) < 4 * (0.25 * 0.75 / units.numel()) ** 0.5
     assert (out.data_ptr() == x.data_ptr()) == inplace
     assert torch.equal(layer.eval()(out), out)
+
+
+def test_statistics_that_are_no_longer_tracked():
+    """In training they are left alone; in evaluation they are used."""
+    modules = [m.double() for m in pair("BatchNorm2d", {"num_features": 3})]
+    x = torch.randn(2, 3, 4, 4, dtype=F64)
+    for training in (True, False):
+        for module in modules:
+            module.track_running_stats = False
+            module.running_mean.fill_(2)
+            module.train(training)
+        torch.testing.assert_close(modules[0](x), modules[1](x))
+        assert torch.equal(modules[0].running_mean, modules[1].running_mean)
 
 
 @pytest.mark.parametrize("name", ["Dropout", "Dropout2d"])
