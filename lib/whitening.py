@@ -70,21 +70,17 @@ def zca_whitening(data: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
 def _principal_axes(data: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, axes (as columns, the widest first) and 1 / √(variance + eps) of data."""
     check_floating(data=data)
-    ok = data.ndim == 2 and len(data) >= 2
-    check(ok, "data", "have shape (n, d), n >= 2", tuple(data.shape))
+    ok = data.ndim == 2 and len(data) >= 2 and data.shape[1] > 0
+    check(ok, "data", "have shape (n, d), n >= 2, d >= 1", tuple(data.shape))
     check(eps >= 0, "eps", "be non-negative", eps)
     wide = widen(data.detach())
     mean = wide.mean(0)
     centred = wide - mean
     variance, axes = torch.linalg.eigh(centred.T @ centred / len(data))
     variance, axes = variance.flip(0).clamp(min=0), axes.flip(1)
-    least = (
-        variance[-1:].sum()
-        + eps
-        - len(variance) * torch.finfo(wide.dtype).eps * variance[:1].sum()
-    )
-    rule = "vary in every direction where eps is 0"
-    check(eps > 0 or bool(least > 0), "data", rule, f"least variance {variance[-1:]}")
+    rounding = len(variance) * torch.finfo(wide.dtype).eps * variance[0]
+    ok = eps > 0 or bool(variance[-1] > rounding)
+    check(ok, "data", "vary in every direction where eps is 0", f"variances {variance}")
     # eigh leaves the sign open: make the largest component of each axis positive
-    largest = axes.gather(0, axes.abs().argmax(0, keepdim=True)) if len(axes) else 1
+    largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
     return mean, axes * torch.sign(largest), torch.rsqrt(variance + eps)

@@ -357,6 +357,21 @@ def test_no_kernel_of_torch_does_the_work(make):
         make()(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # dynamo's own,
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # both
+def test_a_converted_model_compiles():
+    torch.manual_seed(0)
+    model, x = convert(residual().double()), torch.randn(6, 1, 8, 8, dtype=F64)
+    copied = copy.deepcopy(model)
+    outputs = model(x), torch.compile(copied, backend="eager")(x)
+    torch.testing.assert_close(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    grads = [[w.grad for w in m.parameters()] for m in (model, copied)]
+    torch.testing.assert_close(*grads)
+    torch.compiler.reset()
+
+
 def test_converts_in_place():
     layer = nn.Conv2d(1, 1, 3, padding=1)
     inner = nn.Sequential(layer, nn.ModuleDict({"a": nn.Linear(2, 2)}))

@@ -40,6 +40,18 @@ def test_whitening(fit):
     assert fit(data.detach().bfloat16())[1].dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("fit", [whitening.pca_whitening, whitening.zca_whitening])
+def test_defaults_and_limits(fit):
+    two = torch.tensor([[0.0], [2.0]], dtype=F64)  # the fewest: variance 1
+    mean, transform = fit(two)
+    assert mean.item() == 1
+    assert transform.item() == pytest.approx((1 + 1e-5) ** -0.5, rel=1e-12)
+    narrow = torch.tensor([[0.0, 1e-3], [2.0, -1e-3], [1.0, 2e-3]], dtype=F64)
+    assert fit(narrow, 0.0)[1].isfinite().all()
+    with pytest.raises(ValueError, match="^data must vary in every direction"):
+        fit(narrow * torch.tensor([1.0, 1e-9]), 0.0)
+
+
 ERRORS = [
     ("pca_whitening", (torch.ones(3),), "data must have shape"),
     ("pca_whitening", (torch.ones(1, 3),), "data must have shape"),
