@@ -219,7 +219,8 @@ def main(rounds: int, names: list[str]) -> int:
         if case.gate is not None and ratio > case.gate:
             failed.append(f"{name}: {ratio:.2f}, at most {gate}")
         lines.append(
-            f"| {case.work} | {1e3 * theirs:.2f} ms | {1e3 * ours:.2f} ms "
+            f"| {case.work} | {1e3 * theirs:.2f}\N{NO-BREAK SPACE}ms "
+            f"| {1e3 * ours:.2f}\N{NO-BREAK SPACE}ms "
             f"| {ratio:.2f} | {gate} | {ratio2:.2f} |"
         )
     gated = [n for n in names if CASES[n].gate is not None]
@@ -235,7 +236,8 @@ def main(rounds: int, names: list[str]) -> int:
     if "conv2d" in names:
         ours, theirs = (peak_memory(which) for which in ("ours", "theirs"))
         lines.append(
-            f"| `conv2d` as above: peak memory | {theirs:.1f} MiB | {ours:.1f} MiB "
+            f"| `conv2d` as above: peak memory | {theirs:.1f}\N{NO-BREAK SPACE}MiB "
+            f"| {ours:.1f}\N{NO-BREAK SPACE}MiB "
             f"| {ours / theirs:.2f} | {MEMORY_GATE} | |"
         )
         if ours > MEMORY_GATE * theirs:

@@ -49,3 +49,44 @@ def histogram(ax: Axes, sample: Tensor, bins: int = 50, **style) -> None:
     """
     style = {"color": BLUE, "alpha": 0.35, "edgecolor": "none"} | style
     ax.hist(torch.as_tensor(sample).flatten().numpy(), bins, density=True, **style)
+
+
+def numbers(ax: Axes, array: Tensor, form: str = "g", **style) -> None:
+    """Write each number of a matrix into its cell, as ``imshow`` places them.
+
+    Args:
+        ax: Where to draw.
+        array: The numbers.
+        form: How to write them, as in ``format``.
+        **style: Passed to ``Axes.text``.
+
+    Shape:
+        - array: ``(rows, columns)``.
+    """
+    style = {"ha": "center", "va": "center"} | style
+    for row, values in enumerate(array.tolist()):
+        for column, value in enumerate(values):
+            ax.text(column, row, f"{value:{form}}".replace("-", "\u2212"), **style)
+
+
+def number_grid(ax: Axes, array: Tensor, title: str = "", **style) -> None:
+    """Draw a matrix as a grid of whole numbers.
+
+    Args:
+        ax: Where to draw.
+        array: The numbers.
+        title: Stands above the grid.
+        **style: Passed to ``Axes.text``.
+
+    Shape:
+        - array: ``(rows, columns)``.
+    """
+    rows, columns = array.shape
+    ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
+    ax.set_xticks([k - 0.5 for k in range(columns + 1)], [])
+    ax.set_yticks([k - 0.5 for k in range(rows + 1)], [])
+    ax.tick_params(length=0)
+    ax.grid(True, color="#bbbbbb")
+    ax.spines[:].set_visible(False)
+    ax.set_title(title, fontsize=9)
+    numbers(ax, array, ".0f", **{"fontsize": 8} | style)
