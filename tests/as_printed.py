@@ -518,7 +518,7 @@ SYMPY = {name: getattr(math, name) for name in SYMPY.split()} | {
 
 @dataclass
 class _Value:
-    """Computes an expression; `largest` is the largest number met on the way."""
+    """Computes an expression; `largest` is the largest term of a sum on the way."""
 
     names: dict[str, str]
     values: dict[str, float | torch.Tensor]
@@ -530,8 +530,11 @@ class _Value:
         value = self.compute(node, indices)
         if isinstance(value, complex) or not math.isfinite(value):
             raise ValueError(f"a part of it is {value}")
-        self.largest = max(self.largest, abs(value))
         return value
+
+    def sum(self, terms: list[float]) -> float:
+        self.largest = max([self.largest, *map(abs, terms)])
+        return math.fsum(terms)
 
     def compute(self, node: sympy.Basic, indices: dict[str, int]) -> float:
         if node.is_Symbol:
@@ -548,14 +551,14 @@ class _Value:
             terms = [
                 self.of(body, indices | {index.name: k}) for k in range(first, last + 1)
             ]
-            return math.fsum(terms) if isinstance(node, sympy.Sum) else math.prod(terms)
+            return (self.sum if isinstance(node, sympy.Sum) else math.prod)(terms)
         parts = [self.of(part, indices) for part in node.args]
         if isinstance(node, AppliedUndef):
             return self.call(self.names[node.func.__name__], parts)
         if node.is_Pow:
             return parts[0] ** parts[1]
         if node.is_Add or node.is_Mul:
-            return math.fsum(parts) if node.is_Add else math.prod(parts)
+            return (self.sum if node.is_Add else math.prod)(parts)
         return SYMPY[node.func.__name__](*parts)
 
     def call(self, name: str, parts: list[float]) -> float:

@@ -553,3 +553,9 @@ def test_what_is_read(tex, given):
     if isinstance(given, str):
         given = SYMBOL.findall(given)
     check("x", tex, Form(dict.fromkeys(given, positive)))
+
+
+def test_a_huge_number_on_the_way_hides_nothing():
+    with pytest.raises(AssertionError):
+        check("x", r"\ln(2^{160}) + a = 150 \ln(2) + a", Form({"a": real}))
+    check("x", r"\ln(2^{160}) + a = 160 \ln(2) + a", Form({"a": real}))
