@@ -22,6 +22,9 @@ def differentiable(backward: Callable, *names: str) -> Callable:
     def decorate(function: Callable) -> Callable:
         signature = inspect.signature(function)
         order = list(signature.parameters)
+        kept = [name for name in needs if name in (*order, "output")]
+        defaults = [p.default for p in signature.parameters.values()]
+        least = defaults.count(inspect.Parameter.empty)
 
         class Derived(torch.autograd.Function):
             @staticmethod
@@ -31,27 +34,31 @@ def differentiable(backward: Callable, *names: str) -> Callable:
             @staticmethod
             def setup_context(ctx, inputs, output):
                 values = dict(zip(order, inputs, strict=True)) | {"output": output}
-                values = {name: values[name] for name in needs if name in values}
-                tensors = {n: v for n, v in values.items() if torch.is_tensor(v)}
-                ctx.options = {n: v for n, v in values.items() if n not in tensors}
-                ctx.tensors = list(tensors)
-                ctx.save_for_backward(*tensors.values())
+                values = [values[name] for name in kept]
+                tensors = [v if torch.is_tensor(v) else None for v in values]
+                ctx.values = [None if torch.is_tensor(v) else v for v in values]
+                ctx.save_for_backward(*tensors)
 
             @staticmethod
             def backward(ctx, grad_output):
-                saved = dict(zip(ctx.tensors, ctx.saved_tensors, strict=True))
-                wanted = [ctx.needs_input_grad[order.index(name)] for name in names]
-                mask = {"output_mask": wanted} if "output_mask" in needs else {}
-                grads = backward(grad_output, **ctx.options, **saved, **mask)
+                pairs = zip(ctx.values, ctx.saved_tensors, strict=True)
+                values = [v if t is None else t for v, t in pairs]
+                arguments = dict(zip(kept, values, strict=True))
+                if "output_mask" in needs:
+                    wanted = [ctx.needs_input_grad[order.index(n)] for n in names]
+                    arguments["output_mask"] = wanted
+                grads = backward(grad_output, **arguments)
                 grads = (grads,) if torch.is_tensor(grads) else grads
                 named = dict(zip(names, grads, strict=True))
                 return tuple(named.get(name) for name in order)
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
-            arguments = signature.bind(*args, **kwargs)
-            arguments.apply_defaults()
-            return Derived.apply(*arguments.args, *arguments.kwargs.values())
+            if kwargs or not least <= len(args) <= len(order):
+                arguments = signature.bind(*args, **kwargs)
+                arguments.apply_defaults()
+                args = arguments.args
+            return Derived.apply(*args, *defaults[len(args) :])
 
         return wrapper
 
