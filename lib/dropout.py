@@ -5,8 +5,6 @@ training (inverted dropout), so that the expectation stays. In the paper of Sriv
 and others p is the probability to *keep*, and weights are scaled down for testing.
 """
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
@@ -85,7 +83,7 @@ def dropout(
         Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014); equation
         ``eq-dropout``.
     """
-    return _drop(input, lambda: input.shape, p, training, inplace, generator)
+    return _drop(input, p, training, inplace, generator)
 
 
 def dropout2d(
@@ -127,22 +125,16 @@ def dropout2d(
         Tompson, Goroshin, Jain, LeCun and Bregler (2015), arXiv:1411.4280; equation
         ``eq-dropout-channels``.
     """
-
-    def size() -> tuple[int, ...]:
-        ok = input.ndim >= 2 or p == 1 or input.numel() == 0  # as torch has it
-        check(ok, "input", "have at least 2 axes", tuple(input.shape))
-        return (*input.shape[:2], *(1 for _ in input.shape[2:]))  # eq-dropout-channels
-
-    return _drop(input, size, p, training, inplace, generator)
+    return _drop(input, p, training, inplace, generator, channels=True)
 
 
 def _drop(
     input: Tensor,
-    size: Callable[[], Sequence[int]],
     p: float,
     training: bool,
     inplace: bool,
     generator: torch.Generator | None,
+    channels: bool = False,
 ) -> Tensor:
     _check_probability(p)
     if not training or p == 0:
@@ -154,9 +146,14 @@ def _drop(
         check(same, "generator", rule, generator.device)
     if inplace:
         check_inplace(input)
+    size = tuple(input.shape)
+    if channels:
+        ok = input.ndim >= 2 or p == 1 or input.numel() == 0  # as torch has it
+        check(ok, "input", "have at least 2 axes", size)
+        size = (*size[:2], *(1 for _ in size[2:]))  # eq-dropout-channels
     # Half precision has too few bits to draw a probability from.
     dtype = torch.promote_types(input.dtype, torch.float32)
-    noise = torch.rand(size(), dtype=dtype, device=input.device, generator=generator)
+    noise = torch.rand(size, dtype=dtype, device=input.device, generator=generator)
     mask = noise.ge_(p).to(input.dtype)  # 1 where kept: P(noise >= p) = 1 - p
     output = _masked(input, mask, p)
     return input.copy_(output) if inplace else output

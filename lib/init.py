@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lib._function import check_floating
+from lib._function import check, check_floating
 
 Generator = torch.Generator | None
 _LINEAR = (
@@ -47,9 +47,8 @@ def calculate_fan(tensor: Tensor) -> tuple[int, int]:
     References:
         Equation ``eq-fan``.
     """
-    if tensor.ndim < 2:
-        shape = tuple(tensor.shape)
-        raise ValueError(f"tensor must have at least 2 axes, got shape {shape}")
+    shape = f"shape {tuple(tensor.shape)}"
+    check(tensor.ndim >= 2, "tensor", "have at least 2 axes", shape)
     kernel = math.prod(tensor.shape[2:])
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel  # eq-fan
 
@@ -78,13 +77,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     References:
         He et al. (2015), arXiv:1502.01852; equation ``eq-rectifier-gain``.
     """
-    if nonlinearity not in _NONLINEARITIES:
-        rule = f"nonlinearity must be one of {', '.join(_NONLINEARITIES)}"
-        raise ValueError(f"{rule}, got {nonlinearity!r}")
+    rule = f"be one of {', '.join(_NONLINEARITIES)}"
+    known = nonlinearity in _NONLINEARITIES
+    check(known, "nonlinearity", rule, repr(nonlinearity))
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
-        if isinstance(slope, bool) or not isinstance(slope, int | float):
-            raise ValueError(f"param must be a number, got {param!r}")
+        number = isinstance(slope, int | float) and not isinstance(slope, bool)
+        check(number, "param", "be a number", repr(param))
         return math.sqrt(2 / (1 + slope**2))  # eq-rectifier-gain
     return {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}.get(nonlinearity, 1)
 
@@ -265,9 +264,7 @@ def fan_in_uniform_(
         Glorot and Bengio (2010), equations (1) and (15); here ``eq-fan-in-uniform``.
     """
     fan_in, _ = calculate_fan(weight)
-    if bias is not None:
-        check_floating(bias=bias)
-    check_floating(weight=weight)
+    check_floating(bias=bias, weight=weight)
     # eq-fan-in-uniform. torch reaches the bound by g = √(1/3); the last bit matters.
     kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
     if bias is not None:
@@ -308,8 +305,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator = None) ->
     calculate_fan(tensor)
     if tensor.numel() == 0 or tensor.is_meta:
         return tensor
-    if tensor.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"tensor must be float32 or float64, got {tensor.dtype}")
+    ok = tensor.dtype in (torch.float32, torch.float64)
+    check(ok, "tensor", "be float32 or float64", tensor.dtype)
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     normal = tensor.new_empty(rows, columns).normal_(0, 1, generator=generator)
     q, r = torch.linalg.qr(normal if rows >= columns else normal.T)
@@ -322,22 +319,21 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator = None) ->
 def _xavier_std(tensor: Tensor, gain: float) -> float:
     fan_in, fan_out = calculate_fan(tensor)
     check_floating(tensor=tensor)
-    if fan_in + fan_out == 0:
-        shape = tuple(tensor.shape)
-        raise ValueError(f"tensor must have inputs or outputs, got shape {shape}")
-    if not (isinstance(gain, numbers.Real) and 0 <= gain < math.inf):
-        raise ValueError(f"gain must be a finite number of at least 0, got {gain}")
+    shape = f"shape {tuple(tensor.shape)}"
+    check(fan_in + fan_out > 0, "tensor", "have inputs or outputs", shape)
+    ok = isinstance(gain, numbers.Real) and 0 <= gain < math.inf
+    check(ok, "gain", "be a finite number of at least 0", gain)
     return gain * math.sqrt(2 / (fan_in + fan_out))  # eq-xavier-std
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     modes = ("fan_in", "fan_out")
-    if not isinstance(mode, str) or mode.lower() not in modes:
-        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    ok = isinstance(mode, str) and mode.lower() in modes
+    check(ok, "mode", "be 'fan_in' or 'fan_out'", repr(mode))
     fan = calculate_fan(tensor)[modes.index(mode.lower())]
     check_floating(tensor=tensor)
-    if math.isnan(gain := calculate_gain(nonlinearity, a)):
-        raise ValueError(f"a must be a number, got {a}")
+    gain = calculate_gain(nonlinearity, a)
+    check(not math.isnan(gain), "a", "be a number", a)
     return gain / math.sqrt(fan)  # eq-kaiming-std
 
 
