@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lib._function import check
 from lib.conv import conv2d, im2col
 from lib.explore import Explorer
 from lib.plot import BLUE, RED
@@ -42,12 +43,12 @@ class ConvolutionExplorer(Explorer):
         self.image = _matrix("image", image, (8, 8))
         size = (min(3, self.image.shape[0]), min(3, self.image.shape[1]))
         self.kernel = _matrix("kernel", kernel, size)
-        if (self.image != self.image.round()).any():
-            raise ValueError(f"image must hold integers, got {image}")
+        whole = bool((self.image == self.image.round()).all())
+        check(whole, "image", "hold integers", image)
         for name, value, least in (("stride", stride, 1), ("padding", padding, 0)):
-            if type(value) is not int or not least <= value <= least + 2:
-                rule = f"{name} must be {least}, {least + 1} or {least + 2}"
-                raise ValueError(f"{rule}, got {value!r}")
+            ok = type(value) is int and least <= value <= least + 2
+            rule = f"be {least}, {least + 1} or {least + 2}"
+            check(ok, name, rule, repr(value))
         self.stride, self.padding = stride, padding
 
     @property
@@ -123,11 +124,9 @@ class ConvolutionExplorer(Explorer):
 
 def _matrix(name: str, value: Tensor, most: tuple[int, int]) -> Tensor:
     x = torch.as_tensor(value, dtype=torch.float64)
-    if x.ndim != 2 or not all(0 < n <= m for n, m in zip(x.shape, most, strict=True)):
-        rule = f"{name} must have a shape between (1, 1) and {most}"
-        raise ValueError(f"{rule}, got {tuple(x.shape)}")
-    if not (x.abs() <= 9).all():
-        raise ValueError(f"{name} must lie in [-9, 9], got {value}")
+    ok = x.ndim == 2 and all(0 < n <= m for n, m in zip(x.shape, most, strict=True))
+    check(ok, name, f"have a shape between (1, 1) and {most}", tuple(x.shape))
+    check(bool((x.abs() <= 9).all()), name, "lie in [-9, 9]", value)
     return x
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lib._function import check
 from lib.explore import Explorer
 from lib.normal import normal_cdf, normal_pdf
 from lib.plot import BLUE, GREY
@@ -40,19 +41,15 @@ class NormalExplorer(Explorer):
         lower: float = -1.0,
         upper: float = 1.0,
     ) -> None:
-        if sample.ndim != 1 or len(sample) < 2:
-            shape = tuple(sample.shape)
-            raise ValueError(f"sample must have shape (n,) with n > 1, got {shape}")
-        if not sample.isfinite().all():
-            raise ValueError(f"sample must be finite, got {sample}")
-        if not std > 0:
-            raise ValueError(f"std must be positive, got {std}")
+        ok = sample.ndim == 1 and len(sample) >= 2
+        check(ok, "sample", "have shape (n,) with n > 1", tuple(sample.shape))
+        check(bool(sample.isfinite().all()), "sample", "be finite", sample)
+        check(std > 0, "std", "be positive", std)
         _check_range("mean", mean, -3, 3)
         _check_range("std", std, 0.3, 3)
         _check_range("lower", lower, -7, 7)
         _check_range("upper", upper, -7, 7)
-        if not lower < upper:
-            raise ValueError(f"lower must be less than upper, got {lower} and {upper}")
+        check(lower < upper, "lower", "be less than upper", f"{lower} and {upper}")
         self.sample = sample.to(torch.float64)
         self.mean, self.std = float(mean), float(std)
         self.lower, self.upper = float(lower), float(upper)
@@ -114,8 +111,7 @@ class NormalExplorer(Explorer):
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} must lie in [{low}, {high}], got {value}")
+    check(low <= value <= high, name, f"lie in [{low}, {high}]", value)
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:
