@@ -264,8 +264,10 @@ def _canonical(tokens: list[str], arrays: dict[str, int]) -> list[str]:
             over, under = _argument(rest), _argument(rest)
             if over[:1] == under[:1] == [r"\partial"]:  # a derivative is one name
                 cut = under.index("_") if "_" in under else len(under)
-                index = _argument(under[cut + 1 :]) if under[cut:] else None
-                base = rf"\frac{{{_text(over)}}}{{{_text(under[:cut])}}}"
+                after = under[cut + 1 :]
+                index = _argument(after) if under[cut:] else None
+                under = under[:cut] + after  # after the index: h_j^{(l)}
+                base = rf"\frac{{{_text(over)}}}{{{_text(under)}}}"
                 out += _indexed(base, index, arrays)
             else:
                 out.append(r"\frac")

@@ -23,6 +23,9 @@ from tests.as_printed import (
 DENSITY = {"x": real, r"\mu": real, r"\sigma": positive}
 SAMPLE = {"n": integer(2, 6), "x_i": data("n")}
 DL_DY = r"\frac{\partial L}{\partial y_i}"
+DL_DZ = r"\frac{\partial L}{\partial z_i^{(l)}}"
+LAYER = {"n": integer(2, 5), "w_{i,j}": data("n", 3), DL_DZ: data("n")}
+LAYER |= {"j": integer(1, 3), "l": integer(2, 4)}
 BATCH = {
     r"\mu_{\mathcal{B}}": lambda v: v["x_i"].mean(),
     r"\sigma^2_{\mathcal{B}}": lambda v: v["x_i"].var(correction=0),
@@ -80,6 +83,11 @@ def cross_entropy_gradient(v):
     z = v["z_k"].detach().requires_grad_()
     target = torch.tensor(v["c"] - 1)
     return torch.autograd.grad(F.cross_entropy(z, target), z)[0][v["i"] - 1]
+
+
+def layer_gradient(v):
+    x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    return torch.autograd.grad(v["w_{i,j}"] @ x, x, v[DL_DZ])[0][v["j"] - 1]
 
 
 def window(v):
@@ -420,6 +428,14 @@ FORMULAS = {
         Form(
             {"t": integer(1, 5), r"\alpha": unit, r"\mu_0": real, "x_k": data("t")},
             {r"\mu_t": moving},
+        ),
+    ),
+    "gradient-of-a-layer": (
+        r"\frac{\partial L}{\partial h_j^{(l-1)}}"
+        r" = \sum_{i=1}^{n} w_{i,j} \frac{\partial L}{\partial z_i^{(l)}}",
+        Form(
+            LAYER,
+            {r"\frac{\partial L}{\partial h_j^{(l-1)}}": layer_gradient},
         ),
     ),
     "dropout-variance": (
