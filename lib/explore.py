@@ -7,6 +7,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from importlib import resources
 from typing import Any
 
@@ -36,6 +37,20 @@ def _without_docstring(function: Callable) -> str:
         first = node.body[0]
         del lines[first.lineno - 1 : first.end_lineno]
     return "\n".join(lines)
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number as the scripts' ``text`` writes it.
+
+    Halves are rounded away from zero; the minus sign is a true one, and none stands
+    before zero.
+
+    Args:
+        value: The number.
+        digits: How many digits stand after the point.
+    """
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{abs(rounded) if rounded == 0 else rounded:f}".replace("-", "−")
 
 
 class Explorer:

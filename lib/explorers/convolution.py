@@ -1,6 +1,5 @@
 """An explorer of the convolution: a kernel that steps over an image."""
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from lib._function import check
 from lib.conv import conv2d, im2col
-from lib.explore import Explorer
+from lib.explore import Explorer, fixed
 from lib.plot import BLUE, RED
 
 CELL, SMALL, GAP, WIDTH = 32, 28, 32, 680
@@ -131,10 +130,8 @@ def _matrix(name: str, value: Tensor, most: tuple[int, int]) -> Tensor:
 
 
 def _short(value: float) -> str:
-    """At most two decimals, halves rounded away from zero as in the script."""
-    cents = Decimal(value).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    digits = f"{cents:f}".rstrip("0").rstrip(".")
-    return "0" if digits == "-0" else digits.replace("-", "−")
+    """At most two decimals."""
+    return fixed(value, 2).rstrip("0").rstrip(".")
 
 
 def _sum(products: Tensor) -> str:
