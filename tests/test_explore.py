@@ -13,12 +13,16 @@ import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
-from py_mini_racer import MiniRacer
 
 import lib.normal
 from lib.conv import conv2d
 from lib.explore import Explorer, Source
-from lib.explorers import ConvolutionExplorer, NormalExplorer
+from lib.explorers import (
+    ConvolutionExplorer,
+    InitializationExplorer,
+    NormalExplorer,
+    NormalizationExplorer,
+)
 from lib.normal import (
     gaussian_kde,
     normal_cdf,
@@ -26,6 +30,7 @@ from lib.normal import (
     normal_sample,
     scott_bandwidth,
 )
+from tests.explorers import compare_texts, functions_of, given, page
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(lib.__file__).parent / "explorers"
@@ -40,33 +45,14 @@ IMAGE = torch.tensor(
     ]
 )
 KERNEL = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]])
-EXPLORERS = [NormalExplorer(SAMPLE), ConvolutionExplorer(IMAGE, KERNEL)]
+EXPLORERS = [
+    NormalExplorer(SAMPLE),
+    ConvolutionExplorer(IMAGE, KERNEL),
+    InitializationExplorer(),
+    NormalizationExplorer(torch.arange(48).remainder(7).view(3, 4, 2, 2)),
+]
 SIZE = ("width", "height")
 LAWS = [(0.0, 1.0), (3.0, 0.3), (-3.0, 0.3), (-1.5, 3.0), (0.1, 0.75)]
-
-
-def page(explorer):
-    return explorer._repr_mimebundle_()["text/html"]
-
-
-def given(explorer):
-    return json.loads(
-        html.unescape(re.search(r'data-values="(.*?)"', page(explorer))[1])
-    )
-
-
-def functions_of(explorer):
-    """Call a function of the stored script: js("pdf", 0, 0, 1)."""
-    context = MiniRacer()
-    context.eval("var customElements = { get: () => true }, HTMLElement = class {}")
-    script = explorer.script().removeprefix("(() => {").removesuffix("})();")
-    context.eval(script)
-
-    def call(function, *arguments):
-        values = ",".join(json.dumps(a) for a in arguments)
-        return json.loads(context.eval(f"JSON.stringify({function}({values}))"))
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -322,12 +308,7 @@ def test_static_picture_is_the_first_that_is_drawn(conv_js, name, stride, paddin
     drawn = conv_js("draw", given(explorer), 680)
     width, height, picture = explorer.picture()
     assert (width, height) == (680, drawn["height"])
-    find = r'<text x="([^"]*)" y="([^"]*)"[^>]*>([^<]*)<'
-    theirs = sorted(re.findall(find, drawn["picture"]))
-    ours = sorted(re.findall(find, picture))
-    assert [t for *_, t in ours] == [t for *_, t in theirs]
-    for a, b in zip(ours, theirs, strict=True):
-        assert [float(v) for v in a[:2]] == pytest.approx([float(v) for v in b[:2]])
+    compare_texts(picture, drawn["picture"])
     assert repr(explorer).split("sum to ")[1].split(",")[0] in drawn["sentence"]
 
 

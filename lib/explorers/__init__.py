@@ -1,6 +1,13 @@
 """The explorers: figures with controls that need neither kernel nor network."""
 
 from lib.explorers.convolution import ConvolutionExplorer
+from lib.explorers.initialization import InitializationExplorer
 from lib.explorers.normal import NormalExplorer
+from lib.explorers.normalization import NormalizationExplorer
 
-__all__ = ["ConvolutionExplorer", "NormalExplorer"]
+__all__ = [
+    "ConvolutionExplorer",
+    "InitializationExplorer",
+    "NormalExplorer",
+    "NormalizationExplorer",
+]
