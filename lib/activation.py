@@ -161,7 +161,7 @@ def relu_backward(grad_output: Tensor, output: Tensor) -> Tensor:
 
 @differentiable(relu_backward, "input")
 def _relu(input: Tensor) -> Tensor:
-    return input.clamp(min=0)  # eq-relu
+    return input.clamp(min=0)  # def-activations
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -181,7 +181,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
             and is (a view of) a leaf that requires a gradient.
 
     References:
-        Equations ``eq-relu`` and ``eq-relu-derivative``.
+        Equations ``def-activations`` and ``eq-relu-derivative``.
     """
     return _apply(_relu, inplace, input)
 

@@ -189,7 +189,8 @@ def kaiming_uniform_(
     """
     if _is_empty(tensor):
         return tensor
-    return _uniform_(tensor, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+    gain, fan = _gain_and_fan(tensor, a, mode, nonlinearity)
+    return _uniform_(tensor, gain / math.sqrt(fan), generator)  # eq-kaiming-std
 
 
 def kaiming_normal_(
@@ -230,7 +231,8 @@ def kaiming_normal_(
     """
     if _is_empty(tensor):
         return tensor
-    return _normal_(tensor, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+    gain, fan = _gain_and_fan(tensor, a, mode, nonlinearity)
+    return _normal_(tensor, gain / math.sqrt(fan), generator)  # eq-kaiming-std
 
 
 def fan_in_uniform_(
@@ -326,7 +328,9 @@ def _xavier_std(tensor: Tensor, gain: float) -> float:
     return gain * math.sqrt(2 / (fan_in + fan_out))  # eq-xavier-std
 
 
-def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+def _gain_and_fan(
+    tensor: Tensor, a: float, mode: str, nonlinearity: str
+) -> tuple[float, int]:
     modes = ("fan_in", "fan_out")
     ok = isinstance(mode, str) and mode.lower() in modes
     check(ok, "mode", "be 'fan_in' or 'fan_out'", repr(mode))
@@ -334,7 +338,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     check_floating(tensor=tensor)
     gain = calculate_gain(nonlinearity, a)
     check(not math.isnan(gain), "a", "be a number", a)
-    return gain / math.sqrt(fan)  # eq-kaiming-std
+    return gain, fan
 
 
 def _uniform_(tensor: Tensor, std: float, generator: Generator) -> Tensor:
