@@ -19,6 +19,7 @@ from lib.conv import conv2d
 from lib.explore import Explorer, Source
 from lib.explorers import (
     ConvolutionExplorer,
+    DropoutExplorer,
     InitializationExplorer,
     NormalExplorer,
     NormalizationExplorer,
@@ -48,6 +49,7 @@ KERNEL = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]])
 EXPLORERS = [
     NormalExplorer(SAMPLE),
     ConvolutionExplorer(IMAGE, KERNEL),
+    DropoutExplorer(torch.tensor([0.5, 1.0, 2.0]), torch.tensor([1.0, -0.8, 0.6])),
     InitializationExplorer(),
     NormalizationExplorer(torch.arange(48).remainder(7).view(3, 4, 2, 2)),
 ]

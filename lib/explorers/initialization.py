@@ -2,12 +2,12 @@
 
 import math
 import numbers
-from collections.abc import Iterable
 from typing import Any
 
 from lib._function import check
 from lib.activation import activation_moments, relu, sigmoid, softsign, tanh
 from lib.explore import Explorer
+from lib.explorers._drawing import path, write
 from lib.plot import BLUE, GREY, RED
 
 FUNCTIONS = {"sigmoid": sigmoid, "tanh": tanh, "softsign": softsign, "relu": relu}
@@ -95,7 +95,7 @@ class InitializationExplorer(Explorer):
             return top + (2 - math.log10(value)) / 10 * (base - top)
 
         def curve(values: list[float]) -> str:
-            return _path((x(i + 1), y(v)) for i, v in enumerate(values))
+            return path((x(i + 1), y(v)) for i, v in enumerate(values))
 
         last = activations[-1]
         a, b = min(max(y(last), top), base), y(1)
@@ -105,23 +105,23 @@ class InitializationExplorer(Explorer):
         arrow = " ↓" if last < 1e-8 else " ↑" if last > 100 else ""
         exponents = (2, 0, -2, -4, -6, -8)
         rows = [y(10.0**e) for e in exponents]
-        grid = "".join(_path([(left, row), (right, row)]) for row in rows)
+        grid = "".join(path([(left, row), (right, row)]) for row in rows)
         step = 10 if depth > 20 else 5 if depth > 10 else 1
         layers = [k for k in range(1, depth + 1) if k == 1 or k % step == 0]
-        ticks = "".join(_path([(x(k), base), (x(k), base + 4)]) for k in layers)
-        axis = _path([(left, base), (right, base)])
+        ticks = "".join(path([(x(k), base), (x(k), base + 4)]) for k in layers)
+        axis = path([(left, base), (right, base)])
         words = [
-            _write(0, 10, "start", "root mean square"),
+            write(0, 10, "root mean square"),
             *(
-                _write(left - 6, row + 4, "end", _power(e) if e else "1")
+                write(left - 6, row + 4, _power(e) if e else "1", "end")
                 for e, row in zip(exponents, rows, strict=True)
             ),
-            *(_write(x(k), base + 17, "middle", k) for k in layers),
-            _write(right + 14, base + 17, "start", "layer"),
+            *(write(x(k), base + 17, k, "middle") for k in layers),
+            write(right + 14, base + 17, "layer"),
         ]
         w, h = right - left, base - top
-        name_a = _write(right + 6, a + 4, "start", f"activations{arrow}")
-        name_b = _write(right + 6, b + 4, "start", "gradients")
+        name_a = write(right + 6, a + 4, f"activations{arrow}")
+        name_b = write(right + 6, b + 4, "gradients")
         return (
             width,
             height,
@@ -146,11 +146,3 @@ def _short(value: float) -> str:
 
 def _power(exponent: int) -> str:
     return "10" + str(exponent).translate(SUPERSCRIPT)
-
-
-def _write(x: float, y: float, anchor: str, words: object) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>'
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

@@ -1,6 +1,5 @@
 """An explorer of the normal distribution."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from lib._function import check
 from lib.explore import Explorer
+from lib.explorers._drawing import path
 from lib.normal import normal_cdf, normal_pdf
 from lib.plot import BLUE, GREY
 
@@ -90,7 +90,7 @@ class NormalExplorer(Explorer):
 
         below = curve(self.lower, self.upper, 41)
         area = [at(self.lower, 0), *below, at(self.upper, 0)]
-        grid = "".join(_path([at(-7, y), at(7, y)]) for y in (0.5, 1.0))
+        grid = "".join(path([at(-7, y), at(7, y)]) for y in (0.5, 1.0))
         labels = [(*at(x, 0), 0, 22, "middle", x) for x in (-6, -4, -2, 0, 2, 4, 6)]
         labels += [(*at(-7, y), -5, 5, "end", y) for y in (0.5, 1.0)]
         words = "".join(
@@ -103,16 +103,12 @@ class NormalExplorer(Explorer):
             height,
             f'<g fill="{GREY}"><text y="13">density</text>{words}</g>'
             f'<path stroke="#ddd" d="{grid}"/>'
-            f'<path fill="{BLUE}" opacity=".25" d="{_path(area)}Z"/>'
-            f'<path stroke="{GREY}" d="{_path([at(-7, 0), at(7, 0)])}"/>'
+            f'<path fill="{BLUE}" opacity=".25" d="{path(area)}Z"/>'
+            f'<path stroke="{GREY}" d="{path([at(-7, 0), at(7, 0)])}"/>'
             f'<path stroke="{BLUE}" stroke-width="2.5" fill="none"'
-            f' d="{_path(curve(-7, 7, 141))}"/>',
+            f' d="{path(curve(-7, 7, 141))}"/>',
         )
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     check(low <= value <= high, name, f"lie in [{low}, {high}]", value)
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lib._function import check
 from lib.explore import Explorer, fixed
+from lib.explorers._drawing import write
 from lib.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from lib.plot import BLUE, GREY, RED
 
@@ -122,23 +123,23 @@ class NormalizationExplorer(Explorer):
 
             heads = [
                 *(
-                    _write(place(0, c, 0, columns / 2)[0], 36, f"c = {c}", "middle")
+                    write(place(0, c, 0, columns / 2)[0], 36, f"c = {c}", "middle")
                     for c in range(channels)
                 ),
                 *(
-                    _write(dx, place(n, 0, rows / 2, 0)[1] + 4, f"n = {n}")
+                    write(dx, place(n, 0, rows / 2, 0)[1] + 4, f"n = {n}")
                     for n in range(samples)
                 ),
             ]
             places = [place(*at) for at in product(*map(range, values.shape))]
             boxes = [f"M{x:.0f} {y:.0f}h{cell}v{cell}h-{cell}z" for x, y in places]
             words = [
-                _write(x + cell / 2, y + cell / 2 + 4, fixed(v, digits))
+                write(x + cell / 2, y + cell / 2 + 4, fixed(v, digits))
                 for (x, y), v in zip(places, values.flatten().tolist(), strict=True)
             ]
             return "".join(
                 [
-                    _write(dx, 12, title),
+                    write(dx, 12, title),
                     f'<g fill="{GREY}">{"".join(heads)}</g>',
                     f'<path fill="none" stroke="#aaa" d="{"".join(boxes)}"/>',
                     f'<path fill="{BLUE}" fill-opacity=".24" stroke="{BLUE}"'
@@ -154,8 +155,3 @@ class NormalizationExplorer(Explorer):
         first = panel(self.input, "x", 0, 0)
         second = panel(self.output, "normalised", WIDTH - across - 2, 1)
         return WIDTH, height, f'<g font-size="12">{first}{second}</g>'
-
-
-def _write(x: float, y: float, words: str, anchor: str = "") -> str:
-    anchor = anchor and f' text-anchor="{anchor}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}"{anchor}>{words}</text>'
