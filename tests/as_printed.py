@@ -419,8 +419,7 @@ class _Reader:
             if key not in self.names:
                 tokens = self.tokens(_lex(key))
                 self.names[key] = _text(tokens)
-                atom = isinstance(tokens[0], Name) or tokens[0] == r"\frac"
-                if len(tokens) > 1 and atom and _factor(tokens, 0) == len(tokens):
+                if len(tokens) > 1 and _is_atom(tokens):
                     self.atoms[tokens] = Name(self.names[key])
         self.stated = {self.tokens(_lex(k)): self.names[k] for k in form.stated}
         self.values = {self.names[k] for k in [*form.given, *form.stated]} | {
@@ -473,6 +472,16 @@ class _Reader:
                 token = "\\" + codes.setdefault(token, "zz" + letters)
             text.append(token)
         return _sympy(" ".join(text)), {code: name for name, code in codes.items()}
+
+
+def _is_atom(tokens: tuple[str, ...]) -> bool:
+    r"""One factor wherever it stands: a name, a fraction, \|...\|, \nabla f(...)."""
+    if tokens[0] == r"\|":
+        return tokens.index(r"\|", 1) == len(tokens) - 1
+    if tokens[0] == r"\nabla":
+        return tokens[2] == "(" and tokens.index(")") == len(tokens) - 1
+    starts = isinstance(tokens[0], Name) or tokens[0] == r"\frac"
+    return starts and _factor(tokens, 0) == len(tokens)
 
 
 def _without_bars(tokens: Sequence[str]) -> list[str]:

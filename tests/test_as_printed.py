@@ -85,6 +85,19 @@ def cross_entropy_gradient(v):
     return torch.autograd.grad(F.cross_entropy(z, target), z)[0][v["i"] - 1]
 
 
+W = torch.tensor([0.7, -1.1, 0.4], dtype=torch.float64)
+
+
+def gradient(w):
+    """Of the sum of the squares."""
+    w = w.clone().requires_grad_()
+    return torch.autograd.grad((w**2).sum(), w)[0]
+
+
+def length(w):
+    return w.norm()
+
+
 def layer_gradient(v):
     x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     return torch.autograd.grad(v["w_{i,j}"] @ x, x, v[DL_DZ])[0][v["j"] - 1]
@@ -428,6 +441,18 @@ FORMULAS = {
         Form(
             {"t": integer(1, 5), r"\alpha": unit, r"\mu_0": real, "x_k": data("t")},
             {r"\mu_t": moving},
+        ),
+    ),
+    "norm-of-a-gradient": (
+        r"\|\nabla L(a \mathbf{w})\|^2"
+        r" = 4 a^2 \|\mathbf{w}\|^2 = a^2 \|\nabla L(\mathbf{w})\|^2",
+        Form(
+            {"a": positive},
+            {
+                r"\|\mathbf{w}\|": lambda v: length(W),
+                r"\|\nabla L(\mathbf{w})\|": lambda v: length(gradient(W)),
+                r"\|\nabla L(a \mathbf{w})\|": lambda v: length(gradient(v["a"] * W)),
+            },
         ),
     ),
     "gradient-of-a-layer": (
