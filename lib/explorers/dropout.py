@@ -47,7 +47,7 @@ class DropoutExplorer(Explorer):
 
     @property
     def masks(self) -> Tensor:
-        """All masks, one a row: 1 where a unit is kept, unit 0 the fastest."""
+        """All masks, one a row, with 1 where a unit is kept; unit 0 changes fastest."""
         n = len(self.hidden)
         return torch.arange(2**n).unsqueeze(1).bitwise_right_shift(torch.arange(n)) & 1
 
