@@ -6,9 +6,11 @@ where a page says ``{ledger}``. An equation without such a line is a warning.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from docutils import nodes
+from reference import implementations
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -94,10 +96,23 @@ def ledger(app: Sphinx, docname: str, as_printed: set[str]) -> list[nodes.Node]:
         log.warning("verified, but no equation: %s", ", ".join(sorted(unknown)))
     text = f"{total} equations are verified by a cell; {both} of them also as printed."
     result: list[nodes.Node] = [nodes.paragraph("", text)]
+    code = implementations(Path(app.srcdir))
+    for label in code.keys() - domain.equations.keys():
+        log.warning("%s names no equation: %s", ", ".join(code[label]), label)
     for page in [p for p in env.found_docs_in_order if p in rows]:
         uri = app.builder.get_relative_uri(docname, page)
         title = nodes.rubric("", "", link(env.titles[page].astext(), uri))
-        result += [title, table(sorted(rows[page], key=order), uri, as_printed)]
+        body = [
+            row(
+                link(f"({number})", f"{uri}#equation-{label}"),
+                name_and_code(app, docname, label, code.get(label, [])),
+                nodes.Text("✓✓" if label in as_printed else "✓"),
+                link(line, f"{uri}#check-{label}"),
+            )
+            for number, label, line in sorted(rows[page], key=order)
+        ]
+        heads = "equation", "name, and code in lib", "mark", "what its cell printed"
+        result += [title, table("ledger", heads, (8, 34, 8, 50), body)]
     return result
 
 
@@ -114,23 +129,31 @@ def link(text: str, uri: str) -> nodes.reference:
     return nodes.reference("", text, internal=True, refuri=uri)
 
 
+def name_and_code(
+    app: Sphinx, docname: str, label: str, names: list[str]
+) -> nodes.inline:
+    """The label, and what computes the equation, linked to the reference."""
+    objects = app.env.get_domain("py").objects
+    result = nodes.inline("", "", nodes.literal("", label))
+    for name in names:
+        code: nodes.Node = nodes.literal("", name)
+        if name in objects:
+            found = objects[name]
+            page = app.builder.get_relative_uri(docname, found.docname)
+            uri = f"{page}#{found.node_id}"
+            code = nodes.reference("", "", code, internal=True, refuri=uri)
+        result += [nodes.Text(" "), code]
+    return result
+
+
 def table(
-    rows: list[tuple[str, str, str]], uri: str, as_printed: set[str]
+    kind: str, heads: Sequence[str], widths: Sequence[int], rows: list[nodes.row]
 ) -> nodes.table:
-    heads = "equation", "name", "mark", "what its cell printed"
     group = nodes.tgroup(cols=len(heads))
-    group += [nodes.colspec(colwidth=w) for w in (8, 30, 10, 52)]
+    group += [nodes.colspec(colwidth=w) for w in widths]
     group += nodes.thead("", row(*(nodes.Text(h) for h in heads)))
-    body = nodes.tbody()
-    for number, label, line in rows:
-        body += row(
-            link(f"({number})", f"{uri}#equation-{label}"),
-            nodes.literal("", label),
-            nodes.Text("✓✓" if label in as_printed else "✓"),
-            link(line, f"{uri}#check-{label}"),
-        )
-    group += body
-    return nodes.table("", group, classes=["ledger"])
+    group += nodes.tbody("", *rows)
+    return nodes.table("", group, classes=[kind])
 
 
 def row(*cells: nodes.Node) -> nodes.row:

@@ -16,7 +16,7 @@ CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "_ext")!r})
 extensions = ["myst_nb", "sphinx_exercise", "sphinx_proof",
-              "mathematics", "verified", "solutions", "figures"]
+              "mathematics", "verified", "solutions", "figures", "overview"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
 html_math_renderer = "katex"
@@ -46,7 +46,55 @@ It is $x^4$; see {eq}`eq-square`.
 """
 
 
-def notebook(formula: str = FORMULA, check: str = "eq-square  ✓  4 ≈ 4 (rtol 1e-10)"):
+TIMES = "Reading: about 90 minutes without the exercises; running: about 7 seconds."
+CLAIM = """
+## Misconceptions
+
+### “A claim”
+
+It is said.
+"""
+VERDICT = "**What holds.** Something with $x$ and {eq}`eq-square`."
+REPRODUCED = """
+## A paper
+
+| | theirs | ours |
+| --- | --- | --- |
+| error | 1 | 2 |
+
+| other | table |
+| --- | --- |
+| no | matter |
+"""
+INDEX = """# Book
+
+{count}`equations`, {count}`as-printed`, {count}`cells`, {count}`exercises`,
+{count}`misconceptions`, {count}`pages`, {count}`tests`, {count}`hours`.
+
+```{toctree}
+:numbered:
+page
+```
+
+```{ledger}
+```
+
+```{pages}
+```
+
+```{misconceptions}
+```
+
+```{reproductions}
+```
+"""
+
+
+def notebook(
+    formula: str = FORMULA,
+    check: str = "eq-square  ✓  4 ≈ 4 (rtol 1e-10)",
+    verdict: str = VERDICT,
+):
     v4 = nbformat.v4
     pixels = io.BytesIO()
     Image.effect_noise((200, 100), 50).convert("RGB").save(pixels, "PNG")
@@ -56,7 +104,7 @@ def notebook(formula: str = FORMULA, check: str = "eq-square  ✓  4 ≈ 4 (rtol
     return v4.new_notebook(
         metadata={"language_info": {"name": "python"}},
         cells=[
-            v4.new_markdown_cell("# Title\n\nA line."),
+            v4.new_markdown_cell(f"# Title\n\n{TIMES}"),
             v4.new_markdown_cell(formula),
             v4.new_code_cell("verify(...)", execution_count=1, outputs=[stream]),
             v4.new_code_cell(
@@ -65,6 +113,10 @@ def notebook(formula: str = FORMULA, check: str = "eq-square  ✓  4 ≈ 4 (rtol
                 metadata={"mystnb": figure},
                 outputs=[v4.new_output("display_data", picture)],
             ),
+            v4.new_markdown_cell(CLAIM),
+            v4.new_code_cell("assert True", execution_count=3),
+            v4.new_markdown_cell(verdict),
+            v4.new_markdown_cell(REPRODUCED),
             v4.new_markdown_cell(EXERCISE),
         ],
     )
@@ -76,14 +128,14 @@ def build(tmp_path, monkeypatch):
 
     def run(page: nbformat.NotebookNode, forms: str = "") -> tuple[Path, str]:
         # the extensions are loaded afresh: the kernel of another test may have them
-        for name in ("mathematics", "verified", "solutions", "figures"):
+        for name in ("mathematics", "verified", "solutions", "figures", "overview"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         (tmp_path / "conf.py").write_text(CONFIGURATION)
-        index = "# Book\n\n```{toctree}\n:numbered:\npage\n```\n\n```{ledger}\n```\n"
-        (tmp_path / "index.md").write_text(index)
+        (tmp_path / "index.md").write_text(INDEX)
         nbformat.write(page, tmp_path / "page.ipynb")
         (tmp_path / "tests" / "printed").mkdir(parents=True)
         (tmp_path / "tests" / "printed" / "page.py").write_text(forms)
+        (tmp_path / "tests" / "test_page.py").write_text("def test_it(): pass")
         app = SphinxTestApp(srcdir=tmp_path, freshenv=True)
         try:
             app.build()
@@ -126,6 +178,22 @@ class TestPage:
         assert 'href="page.html#equation-eq-square"' in ledger
         assert 'href="page.html#check-eq-square"' in ledger
 
+        # pages about the book are gathered from its pages
+        text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", ledger))
+        assert "1, 1, 3, 1, 1, 1, 1, 2." in text
+        assert "Title 90 min 7 s 1" in text
+        assert re.search(
+            r'<a [^>]*href="page.html#a-claim">“A claim”</a>'
+            r" Something with <span.*?"
+            r'href="page.html#equation-eq-square".*?'
+            r'<a [^>]*href="page.html#cell-a-claim">Its cell.</a>',
+            ledger,
+            re.S,
+        )
+        assert 'id="cell-a-claim"' in page
+        assert "Title: A paper theirs ours error 1 2" in text
+        assert "matter" not in text
+
         # solutions open without a script
         assert re.search(r'<details class="[^"]*solution[^"]*" id="sol-twice">', page)
         assert "<summary>" in page
@@ -161,3 +229,7 @@ class TestPage:
     def test_a_check_of_nothing_is_named(self, build):
         _, warnings = build(notebook(check="eq-square  ✓  1\neq-cube  ✓  1"))
         assert "verified, but no equation: eq-cube" in warnings
+
+    def test_a_claim_without_a_verdict_is_named(self, build):
+        _, warnings = build(notebook(verdict="Nothing."))
+        assert "a claim without a paragraph **What holds.**" in warnings

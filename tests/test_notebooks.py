@@ -120,6 +120,29 @@ def test_no_heading_within_a_solution(path):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_links_are_files(path):
+    """A link that names the file also works in Colab and on GitHub."""
+    for cell in cells(path, "markdown"):
+        text = re.sub(r"\$[^$]*\$|`[^`]*`", "", cell.source)
+        for target in re.findall(r"\]\((?!sec-)([^)#:\s]+)\)", text):
+            assert (path.parent / target).is_file(), f"no file {target}"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_reading_time_is_stated_and_at_most_25_minutes(path):
+    """200 words a minute, 15 seconds a displayed formula, no exercises; rounded."""
+    text = "\n\n".join(cell.source for cell in cells(path, "markdown"))
+    text = re.sub(r"^## Exercises$.*?(?=^## |\Z)", "", text, flags=re.S | re.M)
+    text, formulas = re.subn(r"\$\$.*?\$\$ \(\S+\)", "", text, flags=re.S)
+    words = len(re.sub(r"\$[^$]*\$", "formula", text).split())
+    minutes = 5 * round((words / 200 + formulas / 4) / 5)
+    stated = re.search(
+        r"^Reading: about (\d+) minutes without the exercises", text, re.M
+    )
+    assert int(stated[1]) == minutes <= 25
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
 def test_every_exercise_has_a_solution(path):
     text = "\n".join(c.source for c in cells(path, "markdown"))
     exercises = set(re.findall(r"\{exercise(?:-start)?\}.*\n:label: (\S+)", text))
