@@ -4,6 +4,7 @@ All of it is gathered from the pages themselves when the book is built.
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,8 @@ class Book:
         copied += [node.deepcopy() for node in content]
         self.env.resolve_references(copied, page, builder)
         here, there = builder.get_target_uri(at), builder.get_target_uri(page)
+        for node in copied.findall(nodes.Element):
+            node["ids"] = []  # an id stands once, where the content comes from
         for node in copied.findall(nodes.reference):
             if node.get("internal"):
                 uri = urljoin(there, node.get("refuri") or f"#{node['refid']}")
@@ -88,6 +91,12 @@ class Book:
 
     def link(self, at: str, page: str) -> nodes.reference:
         return link(self.env.titles[page].astext(), self.uri(at, page))
+
+
+@functools.cache
+def gathered(app: Sphinx) -> Book:
+    """Read once for all pages about the book."""
+    return Book(app)
 
 
 def cells(page: nodes.Node) -> Iterator[nodes.Node]:
@@ -218,9 +227,8 @@ GATHER = {f.__name__: f for f in (misconceptions, reproductions, pages)}
 
 
 def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    places = list(doctree.findall(Gathered))
-    book = Book(app) if places else None
-    for place in places:
+    for place in list(doctree.findall(Gathered)):
+        book = gathered(app)
         if place["what"] == "count":
             place.replace_self(nodes.Text(f"{book.number_of(place['of']):,}"))
         else:
