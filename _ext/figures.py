@@ -3,6 +3,7 @@
 Figures are stored at twice the size at which they are shown.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from docutils import nodes
@@ -33,16 +34,19 @@ def depart(translator: HTML5Translator, node: nodes.image) -> None:
     pass
 
 
-def quantise(app: Sphinx, exception: Exception | None) -> None:
-    if exception or app.builder.format != "html":
-        return
-    for path in (Path(app.outdir) / "_images").glob("*.png"):
-        image = Image.open(path)
-        if image.mode != "P":
-            image.convert("RGB").quantize(128).save(path, optimize=True)
+def quantise(path: Path) -> None:
+    image = Image.open(path)
+    if image.mode != "P":
+        image.convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def quantise_all(app: Sphinx, exception: Exception | None) -> None:
+    if not exception and app.builder.format == "html":
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(quantise, (Path(app.outdir) / "_images").glob("*.png")))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(nodes.image, override=True, html=(visit, depart))
-    app.connect("build-finished", quantise)
+    app.connect("build-finished", quantise_all)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
