@@ -3,31 +3,13 @@
 import math
 
 import torch
-from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 from scipy.stats import gaussian_kde as scipy_kde
 
 from lib import gaussian_kde, normal_pdf
 from tests.as_printed import Form, data, integer, positive, real, unit
-
-
-def integral(f, low, high):
-    """Integral of a function of a tensor."""
-    value = quad(
-        lambda x: float(f(torch.tensor(x, dtype=torch.float64))),
-        low,
-        high,
-        epsabs=1e-12,
-        epsrel=1e-11,
-        limit=200,
-    )
-    return value[0]
-
-
-def patterns(n):
-    """All sequences of n zeros and ones."""
-    return torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * n)
+from tests.printed.density import integral, patterns
 
 
 def bar(v):

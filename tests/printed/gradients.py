@@ -13,18 +13,17 @@ from scipy.optimize import brentq
 from scipy.signal import convolve2d
 
 from tests.as_printed import Draw, Form, data, integer, positive
+from tests.printed.backpropagation import (
+    DX_PIXEL,
+    KERNELS,
+    MAPS,
+    OUTPUT,
+    SLOPE,
+    free,
+    gradient,
+)
 
-DX_PIXEL = r"\frac{\partial L}{\partial x_{n,c,u,v}}"
 BLOCKS_BACK = r"\left(\beta_c g'(z_c) \odot \operatorname{up}(\delta_c)\right)_{u,v}"
-
-
-def gradient(loss, leaf):
-    return torch.autograd.grad(loss, leaf)[0]
-
-
-def free(*size):
-    """Where to differentiate: numbers that the value does not depend on."""
-    return torch.linspace(-1, 1, math.prod(size), dtype=torch.float64).view(size)
 
 
 def copied(v):
@@ -173,11 +172,7 @@ FORWARD = lowest(lambda v, h: h / 2 * float(v["M_2"]), 2)
 BOUNDS = {r"\eta": positive, "M_2": positive, "M_3": positive}
 ROWS = {"k": integer(2, 3), "u": integer(0, 7), "v": integer(0, 7)}
 ROWS |= {r"\delta_{u,v}": data(4, 4, first=0)}
-SLOPE = {"g'": lambda z: 1 / math.cosh(float(z)) ** 2}
-MAPS = {"N": integer(2, 4), r"H_{\mathrm{out}}": integer(3, 4)}
 MAPS |= {r"W_{\mathrm{out}}": integer(2, 5)}
-OUTPUT = ("N", 3, r"H_{\mathrm{out}}", r"W_{\mathrm{out}}")
-KERNELS = {r"C_{\mathrm{out}}": integer(2, 4), "K_h": integer(2, 3)}
 KERNELS |= {"K_w": integer(1, 3), "c": integer(0, 2), "n": integer(0, 1)}
 KERNELS |= {"W_{o,c,i,j}": data(r"C_{\mathrm{out}}", 3, "K_h", "K_w", first=0)}
 SMOOTH = dict.fromkeys(["f", "f'", "f''", "f'''"], lambda x: math.exp(float(x)))

@@ -5,16 +5,10 @@ import math
 
 import torch
 from scipy import optimize, stats
-from scipy.integrate import quad
 
 from lib import normal_log_pdf
 from tests.as_printed import Form, data, integer, positive, real
-
-MU, SIGMA = r"\mu", r"\sigma"
-
-
-def integral(f, lower=-math.inf, upper=math.inf):
-    return quad(f, lower, upper, epsabs=1e-13, epsrel=1e-12)[0]
+from tests.printed.normal import MU, SIGMA, integral, ndtr
 
 
 def partial(function, of, location=0.7):
@@ -36,10 +30,6 @@ def log_prob(x, mean, std):
 
 def prob(x, mean, std):
     return log_prob(x, mean, std).exp()
-
-
-def ndtr(x, mean, std):
-    return torch.special.ndtr((x - mean) / std)
 
 
 def slope_of_ndtr(v):

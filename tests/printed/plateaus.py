@@ -10,21 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from tests.as_printed import Draw, Form, data, integer, unit
+from tests.printed.saturation import above, random, slope
 
-above = Draw(0.0, 4.0)
 low = Draw(0.1, 0.4)
 SHARES = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)  # of three classes
-
-
-def slope(function, z):
-    z = torch.as_tensor(z, dtype=torch.float64).clone().requires_grad_()
-    return torch.autograd.grad(function(z), z)[0]
-
-
-def random(*sizes):
-    return torch.randn(
-        sizes, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    )
 
 
 def activation_push(v):

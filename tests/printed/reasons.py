@@ -7,6 +7,7 @@ from scipy import integrate, stats
 
 from lib.norm import batch_norm
 from tests.as_printed import Draw, Form, integer, positive, real, unit
+from tests.printed.signals import CURVES, normal_mean
 
 
 def loss(w, gamma, eps):
@@ -64,11 +65,11 @@ def layer_rate(v):
 
 
 def tanh_variance(v):
-    return normal_mean(lambda z: math.tanh(z) ** 2, 0.0)
+    return normal_mean(lambda z: math.tanh(z) ** 2)
 
 
 def tanh_slope_square(v):
-    return normal_mean(lambda z: math.cosh(z) ** -4, 0.0)
+    return normal_mean(lambda z: math.cosh(z) ** -4)
 
 
 def product_of_steps(v):
@@ -87,36 +88,26 @@ def balance(v):
     return eta * kappa / square
 
 
-def normal_mean(g, kink):
-    law = stats.norm()
-    pieces = ((-12.0, kink), (kink, 12.0))
-    options = {"epsabs": 0, "epsrel": 1e-12, "limit": 200}
-    return sum(
-        integrate.quad(lambda z: g(z) * law.pdf(z), *piece, **options)[0]
-        for piece in pieces
-    )
-
-
 def rectifier_rate(b):
     """E[g'²] / Var[g] for g(z) = ReLU(z + b)."""
 
     def g(z):
         return max(z + b, 0.0)
 
-    centre = normal_mean(g, -b)
-    spread = normal_mean(lambda z: (g(z) - centre) ** 2, -b)
-    return normal_mean(lambda z: float(z + b > 0), -b) / spread
+    centre = normal_mean(g, kink=-b)
+    spread = normal_mean(lambda z: (g(z) - centre) ** 2, kink=-b)
+    return normal_mean(lambda z: float(z + b > 0), kink=-b) / spread
 
 
 def slope_square():
     """E[ReLU'(Z)²]."""
-    return normal_mean(lambda z: float(z > 0), 0.0)
+    return normal_mean(lambda z: float(z > 0))
 
 
 def branches(v):
     """Variance after l branches are added to what layer 0 starts with."""
-    centre = normal_mean(lambda z: max(z, 0.0), 0.0)
-    one = normal_mean(lambda z: (max(z, 0.0) - centre) ** 2, 0.0)
+    centre = normal_mean(lambda z: max(z, 0.0))
+    one = normal_mean(lambda z: (max(z, 0.0) - centre) ** 2)
     total = v["s"] * v["n"] * v["v"] * one
     for _ in range(v["l"]):
         total = total + v["n"] * v["v"] * one
@@ -169,10 +160,6 @@ def small_batch(v):
 
 small = Draw(0.05, 0.3)
 RATE = r"\frac{\operatorname{E}[\delta_{l-1}^2]}{\operatorname{E}[\delta_l^2]}"
-CURVES = {
-    r"\Phi": lambda z: stats.norm.cdf(float(z)),
-    r"\varphi": lambda z: stats.norm.pdf(float(z)),
-}
 
 FORMS = {
     "eq-scale-gradient": Form(

@@ -116,11 +116,12 @@ def uniform_sum(v):
     return float(cdf(float(v["x"])) - cdf(0.0))
 
 
-def normal_mean(g, v=None):
-    """E[g(X)] for a normal X and g with a kink at 0, by adaptive quadrature."""
+def normal_mean(g, v=None, *, kink=0.0):
+    """E[g(X)] for a normal X and g with a kink, by adaptive quadrature."""
+    v = v or {}
     mu, sigma = (float(v.get(k, d)) for k, d in ((r"\mu", 0), (r"\sigma", 1)))
     law = stats.norm(mu, sigma)
-    pieces = ((mu - 14 * sigma, 0.0), (0.0, mu + 14 * sigma))
+    pieces = ((mu - 14 * sigma, kink), (kink, mu + 14 * sigma))
     options = {"epsabs": 0, "epsrel": 1e-12, "limit": 200}
     return sum(
         integrate.quad(lambda x: g(x) * law.pdf(x), *piece, **options)[0]
@@ -129,26 +130,22 @@ def normal_mean(g, v=None):
     )
 
 
-def standard(g):
-    return normal_mean(g, {})
-
-
 def relu(x):
     return max(x, 0.0)
 
 
 def relu_variance():
-    centre = standard(relu)
-    return standard(lambda x: (relu(x) - centre) ** 2)
+    centre = normal_mean(relu)
+    return normal_mean(lambda x: (relu(x) - centre) ** 2)
 
 
 def relu_skewness(_):
-    centre = standard(relu)
-    return standard(lambda x: (relu(x) - centre) ** 3) / relu_variance() ** 1.5
+    centre = normal_mean(relu)
+    return normal_mean(lambda x: (relu(x) - centre) ** 3) / relu_variance() ** 1.5
 
 
 def sigmoid_variance(_):
-    return standard(lambda x: (1 / (1 + math.exp(-x)) - 0.5) ** 2)
+    return normal_mean(lambda x: (1 / (1 + math.exp(-x)) - 0.5) ** 2)
 
 
 def rectified():
@@ -297,8 +294,8 @@ FORMS = {
     ),
     "eq-relu-standard": Form(
         stated={
-            r"\operatorname{E}[\operatorname{ReLU}(Z)]": lambda v: standard(relu),
-            r"\operatorname{E}[\operatorname{ReLU}(Z)^2]": lambda v: standard(
+            r"\operatorname{E}[\operatorname{ReLU}(Z)]": lambda v: normal_mean(relu),
+            r"\operatorname{E}[\operatorname{ReLU}(Z)^2]": lambda v: normal_mean(
                 lambda x: relu(x) ** 2
             ),
             r"\operatorname{Var}[\operatorname{ReLU}(Z)]": lambda v: relu_variance(),
@@ -331,7 +328,7 @@ FORMS = {
         stated={
             r"\operatorname{Var}[\operatorname{sigmoid}(Z)]": sigmoid_variance,
             r"\operatorname{Var}\left[\tanh\left(\frac{Z}{2}\right)\right]": (
-                lambda v: standard(lambda x: math.tanh(x / 2) ** 2)
+                lambda v: normal_mean(lambda x: math.tanh(x / 2) ** 2)
             ),
         },
     ),
