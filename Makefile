@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CH ?=
 export OMP_NUM_THREADS ?= 1
+unexport PYTHONDONTWRITEBYTECODE # every notebook imports the same modules
 
 .DEFAULT_GOAL := help
 .PHONY: help venv book serve test web run stamp lint bench links constraints clean
@@ -23,7 +24,7 @@ serve: book ## build the book and serve it on this machine
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 test: venv ## run the unit tests and every notebook, strictly
-	@$(BIN)/python -m pytest -q --nbval -n 2 --dist loadscope
+	@$(BIN)/python -m pytest -q --nbval -n 2
 
 web: venv ## test the built book (after `make book`)
 	@$(BIN)/python -m pytest -q tests/test_html.py

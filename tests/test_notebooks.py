@@ -1,6 +1,7 @@
 """Every stored notebook: executed, quiet, described, self-contained."""
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ import stamp
 ROOT = Path(__file__).parents[1]
 
 PATHS = stamp.notebooks()
+STAMPED = stamp.stamped()
 FETCHES = re.compile(
     r"urlopen|urlretrieve|requests\.(get|post)|\bhttpx?\b\.|torch\.hub|download=True"
     r"|fetch_openml|load_dataset|wget |curl |!pip|fetch\(|XMLHttpRequest|import\("
@@ -28,6 +30,7 @@ def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
     return [c for c in read(path).cells if c.cell_type == kind]
 
 
+@functools.cache
 def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
@@ -87,10 +90,10 @@ def test_notebook(path):
     nbformat.validate(read(path))
 
 
-@pytest.mark.parametrize("path", stamp.stamped(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", STAMPED, ids=lambda p: p.name)
 def test_the_repository_is_the_one_of_the_configuration(path):
     """Setup cells, badges and the citation say what _config.yml says."""
-    assert path.read_text("utf-8") == stamp.stamped()[path], "run: make stamp"
+    assert path.read_text("utf-8") == STAMPED[path], "run: make stamp"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)

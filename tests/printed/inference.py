@@ -4,6 +4,7 @@ Expectations are taken by listing all batches of a small population, or by quadr
 running statistics are those that PyTorch's batch normalisation keeps.
 """
 
+import functools
 import itertools
 import math
 
@@ -155,7 +156,14 @@ MOMENTS = {
 }
 MEAN_OF_VARIANCES = r"\operatorname{E}[\sigma_{\mathcal{B}}^2]"
 MEAN_OF_DEVIATIONS = r"\operatorname{E}[\sigma_{\mathcal{B}}]"
-DEVIATION = stats.chi(4)  # its moments by quadrature of the density
+DEVIATION = stats.chi(4)
+
+
+@functools.cache
+def deviation_moment(k, about=0.0):
+    """By quadrature of the density."""
+    return DEVIATION.expect(lambda t: (t - about) ** k)
+
 
 FORMS = {
     "eq-norm-affine": Form(
@@ -219,10 +227,10 @@ FORMS = {
     ),
     "eq-jensen-gap": Form(
         stated={
-            MEAN_OF_DEVIATIONS: lambda v: DEVIATION.expect(),
-            MEAN_OF_VARIANCES: lambda v: DEVIATION.expect(lambda t: t**2),
-            r"\operatorname{Var}[\sigma_{\mathcal{B}}]": lambda v: DEVIATION.expect(
-                lambda t: (t - DEVIATION.expect()) ** 2
+            MEAN_OF_DEVIATIONS: lambda v: deviation_moment(1),
+            MEAN_OF_VARIANCES: lambda v: deviation_moment(2),
+            r"\operatorname{Var}[\sigma_{\mathcal{B}}]": lambda v: deviation_moment(
+                2, about=deviation_moment(1)
             ),
         },
     ),

@@ -5,6 +5,7 @@ probabilities from masses of narrow intervals, and steps of gradient descent fro
 torch's autograd.
 """
 
+import functools
 import itertools
 import math
 
@@ -70,23 +71,24 @@ def minimize_slope(g, mu, sigma):
     return np.linalg.lstsq(columns, np.vectorize(g)(x) * root, rcond=None)[0][0]
 
 
-def line(which):
+@functools.cache
+def lines(sigma):
     """For tanh and an input with mean 0.4."""
+    mu, g = 0.4, math.tanh
+    m = mean(g, mu, sigma)
+    cov = mean(lambda x: (g(x) - m) * (x - mu), mu, sigma)
+    var = mean(lambda x: (g(x) - m) ** 2, mu, sigma)
+    return {
+        "a": minimize_slope(g, mu, sigma),
+        "cov": cov,
+        "slope": mean(lambda x: 1 / math.cosh(x) ** 2, mu, sigma),
+        "R²": cov**2 / (sigma**2 * var),
+        "var": var,
+    }
 
-    def value(v):
-        mu, sigma, g = 0.4, float(v[r"\sigma"]), math.tanh
-        m = mean(g, mu, sigma)
-        cov = mean(lambda x: (g(x) - m) * (x - mu), mu, sigma)
-        var = mean(lambda x: (g(x) - m) ** 2, mu, sigma)
-        return {
-            "a": minimize_slope(g, mu, sigma),
-            "cov": cov,
-            "slope": mean(lambda x: 1 / math.cosh(x) ** 2, mu, sigma),
-            "R²": cov**2 / (sigma**2 * var),
-            "var": var,
-        }[which]
 
-    return value
+def line(which):
+    return lambda v: lines(float(v[r"\sigma"]))[which]
 
 
 def between_quantiles(v):
