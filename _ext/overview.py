@@ -12,13 +12,15 @@ from urllib.parse import urljoin
 
 from docutils import nodes
 from docutils.utils import new_document
+from ledger import ledger
+from links import link, row, table, uri
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.osutil import relative_uri
 from sphinx_exercise.nodes import exercise_enumerable_node
-from verified import checks, has_type, link, printed, row, table
+from verified import cells, checks, printed
 
 TIMES = re.compile(r"Reading: about (\d+) minutes.*running: about (\d+) seconds")
 VERDICT = "What holds."
@@ -30,7 +32,7 @@ class Gathered(nodes.General, nodes.Element):
 
 
 class Gather(SphinxDirective):
-    """``{misconceptions}``, ``{reproductions}`` or ``{pages}``."""
+    """``{misconceptions}``, ``{reproductions}``, ``{pages}`` or ``{ledger}``."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
@@ -61,7 +63,7 @@ class Book:
         return {
             "pages": lambda: len(pages),
             "equations": lambda: len(checks(self.env)),
-            "as-printed": lambda: len(printed(self.app) & set(checks(self.env))),
+            "as-printed": lambda: len(printed(root) & checks(self.env).keys()),
             "cells": lambda: sum(len(list(cells(page))) for page in pages),
             "exercises": lambda: sum(len(exercises(page)) for page in pages),
             "misconceptions": lambda: sum(len(list(claims(page))) for page in pages),
@@ -70,8 +72,7 @@ class Book:
         }[name]()
 
     def uri(self, at: str, page: str, anchor: str = "") -> str:
-        uri = "" if page == at else self.app.builder.get_relative_uri(at, page)
-        return f"{uri}#{anchor}" if anchor else uri
+        return uri(self.app, at, page, anchor)
 
     def copy(self, at: str, page: str, content: list[nodes.Node]) -> list[nodes.Node]:
         """Content of a page, with references that lead from ``at`` where they led."""
@@ -97,10 +98,6 @@ class Book:
 def gathered(app: Sphinx) -> Book:
     """Read once for all pages about the book."""
     return Book(app)
-
-
-def cells(page: nodes.Node) -> Iterator[nodes.Node]:
-    return page.findall(lambda n: has_type(n, "cell_code"))
 
 
 def exercises(page: nodes.Node) -> list[nodes.Node]:
@@ -224,6 +221,7 @@ def cited(page: nodes.Node) -> set[str]:
 
 
 GATHER = {f.__name__: f for f in (misconceptions, reproductions, pages)}
+GATHER["ledger"] = lambda book, at: ledger(book.app, at)
 
 
 def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
