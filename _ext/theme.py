@@ -1,10 +1,14 @@
-"""What the theme adds and this book does not want: a script for live code that loads
-from another host, and a second search box."""
+"""What the theme adds and this book does not want.
+
+Scripts and style sheets that no page uses, or that load from another host, and a
+second search box.
+"""
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-UNWANTED = "sphinx-thebe.js", "THEBE_JS_URL"
+# live code, buttons that hide admonitions, tabs and cards
+UNWANTED = "thebe", "THEBE_JS_URL", "toggle", "design-tabs", "sphinx-design"
 
 
 def one_search_box(app: Sphinx, config: Config) -> None:
@@ -13,11 +17,12 @@ def one_search_box(app: Sphinx, config: Config) -> None:
 
 
 def trim(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    def wanted(script: object) -> bool:
-        text = f"{script} {getattr(script, 'attributes', {}).get('body', '')}"
+    def wanted(file: object) -> bool:
+        text = f"{file} {getattr(file, 'attributes', {}).get('body', '')}"
         return not any(word in text for word in UNWANTED)
 
-    context["script_files"] = [s for s in context["script_files"] if wanted(s)]
+    for files in "script_files", "css_files":
+        context[files] = [file for file in context[files] if wanted(file)]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
