@@ -10,7 +10,7 @@ A stored notebook is replaced only when every cell of the new one has run.
 import os
 import sys
 import textwrap
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -20,7 +20,8 @@ from nbstripout import strip_output
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
-from stamp import ROOT, notebooks
+from alone import alone, replace
+from stamp import ROOT, notebooks, read
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 TIMEOUT = 120  # seconds a cell may take
@@ -45,7 +46,10 @@ def chosen(names: list[str]) -> list[Path]:
 def execute(path: Path) -> str | None:
     """Run one notebook in its own folder and store it; return what went wrong."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    notebook = nbformat.read(path, as_version=4)
+    try:
+        notebook = read(path)
+    except ValueError as error:
+        return str(error)
     running: list[nbformat.NotebookNode] = []
     client = NotebookClient(
         notebook,
@@ -59,15 +63,16 @@ def execute(path: Path) -> str | None:
     )
     try:
         client.execute()
+        replace(path, nbformat.writes(normalise(notebook)) + "\n")
+        return None
     except CellExecutionError as error:
         problem = f"a cell raised {error.ename}: {error.evalue}"
     except CellTimeoutError:
         problem = f"a cell ran for more than {TIMEOUT} s"
     except DeadKernelError:
         problem = "the kernel died"
-    else:
-        store(normalise(notebook), path)
-        return None
+    except (OSError, RuntimeError) as error:  # a full disk; a kernel that cannot start
+        return str(error)
     return f"{problem}\n{textwrap.indent(running[-1].source, '    ')}"
 
 
@@ -77,22 +82,25 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return strip_output(notebook, keep_output=True, keep_count=True, keep_id=True)
 
 
-def store(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Replace the notebook in one step, so that it is never half written."""
-    part = path.with_suffix(".part")
-    try:
-        nbformat.write(notebook, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def main(names: list[str]) -> int:
-    paths, failed = chosen(names), []
-    with (
-        ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool,
-        tqdm(total=len(paths), unit="notebook") as bar,
-    ):
+    with alone("run"):
+        failed = run(chosen(names))
+    if failed:
+        print(
+            f"run: {', '.join(failed)} stay as they were; mend what is said above,"
+            f" then make run CH={failed[0]}"
+        )
+    return int(bool(failed))
+
+
+def run(paths: list[Path]) -> list[str]:
+    """Run notebooks, two at a time; the names of those that failed.
+
+    Threads do: a kernel is a process, and ends itself when this one is no more.
+    """
+    failed = []
+    pool = ThreadPoolExecutor(min(2, os.cpu_count() or 1))
+    with tqdm(total=len(paths), unit="notebook") as bar:
         jobs = {pool.submit(execute, path): path for path in paths}
         for job in as_completed(jobs):
             name = jobs[job].relative_to(ROOT)
@@ -100,12 +108,7 @@ def main(names: list[str]) -> int:
             bar.write(f"  {name}  {'FAILED: ' + problem if problem else 'stored'}")
             failed += [str(name)] if problem else []
             bar.update()
-    if failed:
-        names = ", ".join(failed)
-        print(
-            f"run: {names} stay as they were; mend them, then make run CH={failed[0]}"
-        )
-    return bool(failed)
+    return failed
 
 
 if __name__ == "__main__":

@@ -4,45 +4,72 @@ python tools/stamp.py   write the address into every notebook's setup cell, the 
                         chapters in the README, and CITATION.cff
 """
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
 import yaml
+from nbformat.validator import iter_validate
+
+from alone import replace
 
 ROOT = Path(__file__).parents[1]
 CELL = """\
-# In Colab: install the book's library. Elsewhere: nothing.
+# Find the book's library; in Colab, install it where it is missing.
 import importlib
 import os
 import sys
 
-if "COLAB_RELEASE_TAG" in os.environ:
+book = "<html.baseurl>"
+wheel = book + "wheels/<wheel>"
+for source in wheel, "git+<repository.url>", None:
     try:
         from lib.check import verify
-    except ImportError:
-        %pip install --quiet --no-deps git+<repository.url>
+
+        break
+    except ImportError as error:
+        if source is None or "COLAB_RELEASE_TAG" not in os.environ:
+            cure = f"go online, run %pip install {wheel}"
+            if "lib" in sys.modules:
+                cure = f"rename {sys.modules['lib']}, which is in its way"
+            raise ImportError(
+                f"the book's library did not load ({error}): {cure},"
+                " then restart the kernel and run this cell again"
+            ) from None
+        %pip install -qqq --no-deps {source}
         for name in [m for m in sys.modules if m.split(".")[0] == "lib"]:
             del sys.modules[name]
-        importlib.invalidate_caches()
-        try:
-            from lib.check import verify
-        except ImportError:
-            raise ImportError(
-                "the book's library could not be loaded: either its installation"
-                " failed (see above), or a folder or file named lib is in the way"
-                f" in {os.getcwd()}; rename that, restart, and run this cell again"
-            ) from None"""
+        importlib.invalidate_caches()"""
+
+
+def config() -> dict:
+    return yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 
 
 def repository() -> str:
-    """The book's address, written once, in _config.yml."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
-    return config["repository"]["url"]
+    """The repository's address, written once, in _config.yml."""
+    return config()["repository"]["url"]
+
+
+def wheel() -> str:
+    """The file name of the library's wheel, which the book serves under wheels/."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return f"{project['name'].replace('-', '_')}-{project['version']}-py3-none-any.whl"
 
 
 def setup_cell() -> str:
-    return CELL.replace("<repository.url>", repository())
+    """The wheel first: it is what this edition was tested with, and nothing is built.
+
+    The repository stands in where the book is not served, or serves another version.
+    """
+    book = config()["html"]["baseurl"].rstrip("/") + "/"
+    return (
+        CELL.replace("<html.baseurl>", book)
+        .replace("<wheel>", wheel())
+        .replace("<repository.url>", repository())
+    )
 
 
 def notebooks() -> list[Path]:
@@ -58,11 +85,36 @@ def find(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
     return cells[0] if len(cells) == 1 else None
 
 
+def read(path: Path) -> nbformat.NotebookNode:
+    """A notebook, or a ValueError that names the file and what to do."""
+    try:
+        text = path.read_text("utf-8")
+        for error in iter_validate(json.loads(text) or {}, version=4):
+            raise error
+        return nbformat.reads(text, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:
+        reason = str(error).partition("\n")[0]
+        path = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        raise ValueError(
+            f"{path} is damaged ({reason:.80}); mend it, or take back the last"
+            f" good one: git checkout -- {path}"
+        ) from None
+
+
+def damaged() -> list[str]:
+    """What is wrong with notebooks that cannot be read."""
+    problems = []
+    for path in notebooks():
+        try:
+            read(path)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
 def title(path: Path) -> str:
     """The heading that a notebook begins with."""
-    return (
-        nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
-    )
+    return read(path).cells[0].source.splitlines()[0].lstrip("# ")
 
 
 def badges() -> str:
@@ -71,7 +123,7 @@ def badges() -> str:
     host = repository().removeprefix("https://github.com/")
     rows = ["| page | |", "| --- | --- |"]
     for path in reading_order():
-        address = f"{site}/github/{host}/blob/main/{path.relative_to(ROOT)}"
+        address = f"{site}/github/{host}/blob/colab/{path.relative_to(ROOT)}"
         badge = f"[![Open in Colab]({site}/assets/colab-badge.svg)]({address})"
         rows.append(f"| {title(path)} | {badge} |")
     return "\n".join(rows)
@@ -86,11 +138,12 @@ def stamped() -> dict[Path, str]:
     """Each file that holds the address, and what it should contain."""
     files = {}
     for path in notebooks():
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read(path)
         cell = find(notebook)
         if cell is None:
             raise SystemExit(f"stamp: {path} must have exactly one cell tagged setup")
         cell.source = setup_cell()
+        cell.metadata["mystnb"] = {"code_prompt_show": "Setup"}
         files[path] = nbformat.writes(notebook) + "\n"
     for name, pattern, text in (
         ("README.md", r"(?<=<!-- chapters -->\n).*?(?=\n<!-- /chapters -->)", badges()),
@@ -104,5 +157,5 @@ def stamped() -> dict[Path, str]:
 if __name__ == "__main__":
     for path, text in stamped().items():
         if path.read_text("utf-8") != text:
-            path.write_text(text, "utf-8")
+            replace(path, text)
             print(f"stamped {path.relative_to(ROOT)}")
