@@ -1,9 +1,12 @@
-"""What the theme adds and this book does not want.
+"""What the theme does otherwise than this book wants.
 
-Scripts and style sheets that no page uses, or that load from another host, and a
-second search box.
+It adds scripts and style sheets that no page uses or that load from another host, a
+second search box, and buttons without a name.
 """
 
+from collections.abc import Callable
+
+from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -25,7 +28,24 @@ def trim(app: Sphinx, page: str, template: str, context: dict, doctree: object) 
         context[files] = [file for file in context[files] if wanted(file)]
 
 
+def name_toggles(
+    app: Sphinx, page: str, template: str, context: dict, doctree: object
+) -> None:
+    """Say of each button in the contents which pages it shows."""
+    contents: Callable[..., BeautifulSoup] = context["generate_toctree_html"]
+
+    def named(*args: object, **options: object) -> BeautifulSoup:
+        soup = contents(*args, **options)
+        for summary in soup.select("summary"):
+            chapter = summary.find_parent("li").a.get_text()
+            summary["aria-label"] = f"Pages of {chapter}"
+        return soup
+
+    context["generate_toctree_html"] = named
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", one_search_box)
     app.connect("html-page-context", trim, priority=900)
+    app.connect("html-page-context", name_toggles, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
