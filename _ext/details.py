@@ -1,15 +1,35 @@
-"""Solutions as <details>: they open without a script, by a link into them, in print.
+"""Solutions and code as <details>: they open and fold without a script.
 
 Also removes the ids that sphinx-exercise and sphinx-proof repeat on every page.
 """
 
+from html import escape
+
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import solution_node
 
 
-def visit(translator: HTML5Translator, node: solution_node) -> None:
+class FoldCode(SphinxPostTransform):
+    """Let all code be folded; what an author has folded, MyST-NB folds."""
+
+    default_priority = 198
+    formats = ("html",)
+
+    def run(self, **options: object) -> None:
+        prompt = self.config.nb_code_prompt_show
+        for cell in list(self.document.findall(nodes.container)):
+            is_code = cell.get("nb_element") == "cell_code_source"
+            if is_code and not cell.parent.get("hide_mode"):
+                fold = HideCodeCellNode(classes=["fold"], prompt_show=prompt)
+                cell.parent[cell.parent.index(cell)] = fold
+                fold += cell
+
+
+def visit_solution(translator: HTML5Translator, node: solution_node) -> None:
     translator.body.append(translator.starttag(node, "details", CLASS="solution"))
     title = node.next_node(nodes.title)
     translator.body.append("<summary>")
@@ -19,7 +39,13 @@ def visit(translator: HTML5Translator, node: solution_node) -> None:
     node.remove(title)
 
 
-def depart(translator: HTML5Translator, node: solution_node) -> None:
+def visit_code(translator: HTML5Translator, node: HideCodeCellNode) -> None:
+    shown = {"open": "open"} if "fold" in node["classes"] else {}
+    translator.body.append(translator.starttag(node, "details", CLASS="code", **shown))
+    translator.body.append(f"<summary>{escape(node['prompt_show'])}</summary>\n")
+
+
+def depart(translator: HTML5Translator, node: nodes.Element) -> None:
     translator.body.append("</details>\n")
 
 
@@ -33,6 +59,8 @@ def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_node(solution_node, override=True, html=(visit, depart))
+    app.add_node(solution_node, override=True, html=(visit_solution, depart))
+    app.add_node(HideCodeCellNode, override=True, html=(visit_code, depart))
+    app.add_post_transform(FoldCode)
     app.connect("doctree-resolved", tidy, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,7 +16,7 @@ CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "_ext")!r})
 extensions = ["myst_nb", "sphinx_exercise", "sphinx_proof",
-              "mathematics", "verified", "solutions", "figures", "overview"]
+              "mathematics", "verified", "details", "figures", "overview"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
 html_math_renderer = "katex"
@@ -128,7 +128,7 @@ def build(tmp_path, monkeypatch):
 
     def run(page: nbformat.NotebookNode, forms: str = "") -> tuple[Path, str]:
         # the extensions are loaded afresh: the kernel of another test may have them
-        for name in ("mathematics", "verified", "solutions", "figures", "overview"):
+        for name in ("mathematics", "verified", "details", "figures", "overview"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         (tmp_path / "conf.py").write_text(CONFIGURATION)
         (tmp_path / "index.md").write_text(INDEX)
