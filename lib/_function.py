@@ -29,7 +29,11 @@ def differentiable(backward: Callable, *names: str) -> Callable:
         class Derived(torch.autograd.Function):
             @staticmethod
             def forward(*args):
-                return function(*args)
+                output = function(*args)
+                if torch.compiler.is_compiling() and torch.is_tensor(output):
+                    # Dynamo of torch 2.11 loses the gradient of what is not new.
+                    return output.clone()
+                return output
 
             @staticmethod
             def setup_context(ctx, inputs, output):

@@ -348,8 +348,11 @@ def activation_moments(
     References:
         Equation ``eq-activation-moments``.
     """
-    mean = torch.as_tensor(mean, dtype=torch.float64, device="cpu").detach()
-    std = torch.as_tensor(std, dtype=torch.float64, device="cpu").detach()
+    # On the CPU before float64, which MPS has not.
+    mean, std = (t.detach().cpu() if torch.is_tensor(t) else t for t in (mean, std))
+    mean, std = (
+        torch.as_tensor(t, dtype=torch.float64, device="cpu") for t in (mean, std)
+    )
     check(bool(mean.isfinite().all()), "mean", "be finite", mean)
     ok = bool((std.isfinite() & (std > 0)).all())
     check(ok, "std", "be positive and finite", std)

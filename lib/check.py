@@ -97,6 +97,7 @@ def verify(
 
 def _float64(name: str, values: Numbers) -> Tensor:
     if isinstance(values, list | tuple) and any(map(torch.is_tensor, values)):
+        values = [v.cpu() if torch.is_tensor(v) else v for v in values]
         values = torch.stack([torch.as_tensor(v, dtype=torch.float64) for v in values])
     array = (
         values.detach().cpu()

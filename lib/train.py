@@ -159,7 +159,7 @@ def evaluate(
         with torch.no_grad():
             output = model.eval()(x)
             right = output.argmax(1) == y
-            return Evaluation(right.double().mean().item(), loss(output, y).item())
+            return Evaluation(right.sum().item() / len(y), loss(output, y).item())
     finally:
         for module, mode in modes:
             module.training = mode
@@ -194,7 +194,7 @@ class Statistics(SimpleNamespace):
                 output.register_hook(functools.partial(put, "grad_"))
 
     def _put(self, record: Record, at: int, prefix: str, seen: Tensor) -> None:
-        t = seen.detach().to(torch.float64, copy=True)
+        t = seen.detach().cpu().to(torch.float64, copy=True)  # MPS has no float64
         mean, second_moment = t.mean(), (t**2).mean()
         std = ((t - mean) ** 2).mean().sqrt()
         moments = mean.item(), std.item(), second_moment.item()
@@ -219,9 +219,9 @@ class LayerStatistics(dict[str, Statistics]):
         model: The model to watch while the context is open.
         kinds: Types of the layers to watch; ``None`` watches every module that has no
             other module inside.
-        record: Function of an output, or of its gradient, in float64, whose results
-            are kept as well: ``lambda t: t.std(0)`` for the standard deviation of each
-            unit over the batch, ``lambda t: t.quantile(p)`` for percentiles.
+        record: Function of an output, or of its gradient, in float64 on the CPU, whose
+            results are kept as well: ``lambda t: t.std(0)`` for the standard deviation
+            of each unit over the batch, ``lambda t: t.quantile(p)`` for percentiles.
 
     Raises:
         ValueError: The model has no such layer.
