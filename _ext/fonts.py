@@ -48,7 +48,7 @@ def trim(app: Sphinx, exception: Exception | None) -> None:
 
 
 def shrink(font: Path, codes: set[int]) -> None:
-    options = subset.Options(flavor="woff2")
+    options = subset.Options(flavor="woff2", name_IDs=[])  # the names are reserved
     loaded = subset.load_font(str(font), options)
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=codes)

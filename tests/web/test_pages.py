@@ -1,0 +1,123 @@
+"""Every page on a first visit: what it fetches, what moves; and without scripts."""
+
+import pytest
+
+from tests.web import book
+from tests.web.book import OPEN
+from tests.web.visit import Visit, visit
+
+HEAVIEST = sorted(
+    book.PAGES, key=lambda n: (book.HTML / n).read_text("utf-8").count("<math ")
+)[-3:]
+
+
+def test_there_is_a_book():
+    assert book.PAGES, "first: make book"
+
+
+@pytest.fixture(scope="module")
+def first(browser, site, name):
+    return visit(browser, site + name, viewport=book.WIDE)
+
+
+@pytest.fixture(scope="module")
+def name(request):
+    return request.param
+
+
+@book.pages(book.PAGES, indirect=True, scope="module")
+class TestFirstVisit:
+    """At 1280 by 900, with an empty cache; then scrolled to the end."""
+
+    def test_asks_nothing_of_another_host(self, first, site):
+        assert first.elsewhere(site) == []
+
+    def test_no_script_fails(self, first):
+        assert first.errors == []
+
+    def test_weighs_at_most_300_kilobytes(self, first):
+        assert first.bytes <= 300_000
+
+    def test_nothing_jumps(self, first):
+        assert first.shift < 0.05
+
+    def test_figures_are_fetched_when_they_are_near(self, first):
+        far = [image for image in first.before if image["top"] > 4000]
+        assert [image for image in far if image["loaded"]] == []
+        assert [image for image in first.after if not image["loaded"]] == []
+
+    def test_images_are_sharp_sized_and_described(self, first):
+        for image in first.after:
+            assert image["sized"], image["name"]
+            assert image["alt"], image["name"]
+            drawn = image["picture"] or image["shown"] == 0
+            assert drawn or image["width"] >= 2 * image["shown"], image["name"]
+
+
+@book.pages(book.FILES)
+def test_asks_nothing_of_another_host_as_a_file(page, name):
+    seen = Visit()
+    seen.watch(page)
+    page.goto((book.HTML / name).as_uri())
+    seen.settle(page)
+    assert seen.elsewhere(book.HTML.as_uri()) == []
+    assert seen.errors == []
+
+
+@book.pages(HEAVIEST)
+def test_formulas_are_drawn_within_two_seconds_on_a_slow_phone(browser, site, name):
+    """The least of three visits: what else the machine does only adds time."""
+    phone = {"viewport": book.PHONE, "device_scale_factor": 2, "is_mobile": True}
+    for _ in range(3):
+        seconds = visit(browser, site + name, slow=True, **phone).drawn
+        if seconds <= 2:
+            break
+    assert seconds <= 2
+
+
+def test_the_empty_address_leads_to_the_book(page, site):
+    page.goto(site)
+    page.wait_for_url("**/intro.html")
+
+
+# Without scripts
+
+HIDDEN = """(selector) => [...document.querySelectorAll(selector)]
+  .filter((e) => !e.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+    || !e.getBoundingClientRect().width)
+  .map((e) => e.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def still(browser, name):
+    """A page as a file in a browser whose scripts are off."""
+    context = browser.new_context(java_script_enabled=False, viewport=book.WIDE)
+    page = context.new_page()
+    page.goto((book.HTML / name).as_uri())
+    yield page
+    context.close()
+
+
+@book.pages(book.FILES, indirect=True, scope="module")
+class TestWithoutScripts:
+    def test_navigation_is_there(self, still):
+        contents = ".bd-sidebar-primary .toctree-l1 > a"
+        assert still.locator(contents).count() > 10
+        assert still.evaluate(HIDDEN, contents) == []
+
+    def test_solutions_open(self, still):
+        for solution in still.locator("details.solution").all():
+            content = solution.locator("> :not(summary)").first
+            assert not content.is_visible()
+            solution.locator("> summary").click()
+            assert content.is_visible()
+
+    def test_mathematics_and_figures_are_seen(self, still):
+        still.evaluate(OPEN)
+        for selector in ".katex-html", "main figure img", ".book-explorer img":
+            assert still.evaluate(HIDDEN, selector) == []
+        formulas, marked = (still.locator(s).count() for s in (".katex", ".katex math"))
+        assert formulas == marked
+        for image in still.locator("main img[src*=_images], .book-explorer img").all():
+            image.scroll_into_view_if_needed()
+            assert image.evaluate("e => e.decode().then(() => e.naturalWidth > 0)")
