@@ -12,9 +12,10 @@ new PerformanceObserver((list) => {
   for (const { hadRecentInput, value } of list.getEntries())
     if (!hadRecentInput) shift += value;
 }).observe({ type: "layout-shift", buffered: true });
-// Formulas are drawn when the document and its fonts are there and a frame is out;
-// in a book that draws them in the browser, when MathJax says so.
-window.drawn = new Promise((done) => addEventListener("DOMContentLoaded", async () => {
+// Formulas are drawn when the document is parsed, its fonts are there and a frame is
+// out; in a book that draws them in the browser, when MathJax says so.
+const parsed = new Promise((done) => document.addEventListener("readystatechange", done));
+window.drawn = new Promise((done) => parsed.then(async () => {
   await frame();
   await document.fonts.ready;
   if (document.querySelector("script[src*=mathjax]")) {
