@@ -14,7 +14,9 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });
 // Formulas are drawn when the document is parsed, its fonts are there and a frame is
 // out; in a book that draws them in the browser, when MathJax says so.
-const parsed = new Promise((done) => document.addEventListener("readystatechange", done));
+const parsed = new Promise((done) => {
+  document.addEventListener("readystatechange", done);
+});
 window.drawn = new Promise((done) => parsed.then(async () => {
   await frame();
   await document.fonts.ready;
