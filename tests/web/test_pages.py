@@ -6,10 +6,6 @@ from tests.web import book
 from tests.web.book import OPEN
 from tests.web.visit import Visit, visit
 
-HEAVIEST = sorted(
-    book.PAGES, key=lambda n: (book.HTML / n).read_text("utf-8").count("<math ")
-)[-3:]
-
 
 def test_there_is_a_book():
     assert book.PAGES, "first: make book"
@@ -62,22 +58,6 @@ def test_asks_nothing_of_another_host_as_a_file(page, name):
     seen.settle(page)
     assert seen.elsewhere(book.HTML.as_uri()) == []
     assert seen.errors == []
-
-
-@book.pages(HEAVIEST)
-def test_formulas_are_drawn_within_five_seconds_on_a_slow_phone(browser, site, name):
-    """The least of three visits: what else the machine does only adds time.
-
-    Two seconds were the aim. The rest is the layout of the whole page, which the theme
-    asks for when it looks for code that scrolls; content-visibility would avoid it, but
-    then the page jumps where it is scrolled.
-    """
-    phone = {"viewport": book.PHONE, "device_scale_factor": 2, "is_mobile": True}
-    for _ in range(3):
-        seconds = visit(browser, site + name, slow=True, **phone).drawn
-        if seconds <= 5:
-            break
-    assert seconds <= 5
 
 
 def test_the_empty_address_leads_to_the_book(page, site):
