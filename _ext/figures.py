@@ -3,12 +3,14 @@
 Figures are stored at twice the size at which they are shown.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.writers.html5 import HTML5Translator
 
 
@@ -34,19 +36,37 @@ def depart(translator: HTML5Translator, node: nodes.image) -> None:
     pass
 
 
-def quantise(path: Path) -> None:
+class Quantised:
+    """Each figure in 128 colours, made on the other cores while pages are written."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor()
+        self.made: dict[str, Future[bytes]] = {}
+
+    def start(self, app: Sphinx, env: BuildEnvironment) -> None:
+        for uri, (_, name) in env.images.items():
+            if app.builder.format == "html" and uri.endswith(".png"):
+                self.made[name] = self.pool.submit(quantise, Path(app.srcdir, uri))
+
+    def write(self, app: Sphinx, exception: Exception | None) -> None:
+        self.pool.shutdown(cancel_futures=exception is not None)
+        if exception is None:
+            for name, figure in self.made.items():
+                Path(app.outdir, "_images", name).write_bytes(figure.result())
+
+
+def quantise(path: Path) -> bytes:
     image = Image.open(path)
-    if image.mode != "P":
-        image.convert("RGB").quantize(128).save(path, optimize=True)
-
-
-def quantise_all(app: Sphinx, exception: Exception | None) -> None:
-    if not exception and app.builder.format == "html":
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(quantise, (Path(app.outdir) / "_images").glob("*.png")))
+    if image.mode == "P":
+        return path.read_bytes()
+    written = BytesIO()
+    image.convert("RGB").quantize(128).save(written, "png", optimize=True)
+    return written.getvalue()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    quantised = Quantised()
     app.add_node(nodes.image, override=True, html=(visit, depart))
-    app.connect("build-finished", quantise_all)
+    app.connect("env-check-consistency", quantised.start)
+    app.connect("build-finished", quantised.write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
