@@ -12,6 +12,10 @@ from sphinx.config import Config
 
 # live code, buttons that hide admonitions, tabs and cards
 UNWANTED = "thebe", "THEBE_JS_URL", "toggle", "design-tabs", "sphinx-design"
+DEFERRED = (
+    *("doctools.js", "sphinx_highlight.js", "clipboard.min.js", "copybutton.js"),
+    "sphinx-book-theme.js",
+)
 
 
 def one_search_box(app: Sphinx, config: Config) -> None:
@@ -26,6 +30,17 @@ def trim(app: Sphinx, page: str, template: str, context: dict, doctree: object) 
 
     for files in "script_files", "css_files":
         context[files] = [file for file in context[files] if wanted(file)]
+    if page != "search":  # its own scripts run at once and need these
+        context["script_files"] = [deferred(f) for f in context["script_files"]]
+
+
+def deferred(file: object) -> object:
+    """The same script, run when the page is read: nothing has to wait for it."""
+    path = str(getattr(file, "filename", None) or "")
+    if not path.endswith(DEFERRED) or "defer" in file.attributes:
+        return file
+    attributes = file.attributes | {"defer": "defer"}
+    return type(file)(path, priority=file.priority, **attributes)
 
 
 def name_toggles(

@@ -1,21 +1,29 @@
 """The extensions for reading: previews, search, folded code, citing, metadata."""
 
+import gc
+import importlib.util
 import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
 import torch
 from PIL import Image
+from sphinx.builders.html._assets import _JavaScript
+from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
 
 import cover
 
 ROOT = Path(__file__).parents[1]
-OWN = "mathematics", "details", "previews", "search", "cite", "metadata"
+OWN = (
+    *("mathematics", "details", "permalinks", "previews", "search", "cite"),
+    *("metadata", "collector"),
+)
 CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "_ext")!r})
@@ -116,6 +124,15 @@ def built(tmp_path_factory):
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages
 
 
+def extension(name: str):
+    """One of the book's extensions, which are no package."""
+    path = ROOT / "_ext" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def previews(built: Path, page: str) -> dict[str, str]:
     text = (built / "_previews" / f"{page}.js").read_text("utf-8")
     name, found = re.fullmatch(
@@ -147,6 +164,39 @@ def test_pages_load_only_the_script(built):
     assert re.search(r'<script defer="defer" src="\.\./_static/previews\.js', page)
     assert "_previews" not in page
     assert (built / "_static" / "previews.js").stat().st_size < 4000
+
+
+def test_theorems_and_exercises_have_a_permanent_link(built):
+    page = (built / "part" / "page.html").read_text("utf-8")
+    for name in "thm-square", "ex-square":
+        title = rf'id="{name}".*?<p class="admonition-title">.*?'
+        link = rf'<a class="headerlink" href="#{name}"[^>]*>[^<]+</a></p>'
+        assert re.search(title + link, page, re.S), name
+    assert 'href="#sol' not in page
+
+
+def test_garbage_is_collected_again_after_a_build(built):
+    assert gc.isenabled()
+
+
+def test_the_theme_must_be_the_one_whose_script_is_known(tmp_path):
+    layout = extension("layout")
+    app = SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=tmp_path)
+    script = tmp_path / layout.SCRIPT
+    script.parent.mkdir(parents=True)
+    script.write_text(f"a([{layout.AREAS}]);b()")
+    layout.ask_later(app, None)
+    assert script.read_text() == 'a([":not(*)"]);b()'
+    with pytest.raises(ExtensionError, match="must name once what scrolls"):
+        layout.ask_later(app, None)
+
+
+def test_scripts_are_run_when_the_page_is_read():
+    theme = extension("theme")
+    script = theme.deferred(_JavaScript("doctools.js", priority=7))
+    assert (script.attributes, script.priority) == ({"defer": "defer"}, 7)
+    for kept in _JavaScript("documentation_options.js"), _JavaScript(None, body="f()"):
+        assert theme.deferred(kept) is kept
 
 
 def test_the_search_knows_equations(built):

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 PREFIX = urlsplit(CONFIG["html"]["baseurl"]).path  # where the book lies on its server
-OPEN = "() => document.querySelectorAll('main details').forEach((e) => e.open = true)"
+# Unfold all that can be unfolded, and lay out at once what would be later.
+OPEN = """() => {
+  for (const e of document.querySelectorAll("main details")) e.open = true;
+  for (const e of document.querySelectorAll(".bd-article section > *"))
+    e.style.contentVisibility = "visible";
+}"""
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -40,6 +45,12 @@ FILES = [name for name in PAGES if name != "404.html"]  # that one needs a serve
 def holding(text: str) -> list[str]:
     """The pages whose HTML holds a text."""
     return [n for n in PAGES if text in (HTML / n).read_text("utf-8")]
+
+
+def heaviest(count: int) -> list[str]:
+    """The pages with most formulas."""
+    texts = {name: (HTML / name).read_text("utf-8") for name in PAGES}
+    return sorted(PAGES, key=lambda name: texts[name].count("<math "))[-count:]
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -93,11 +93,13 @@ class Visit:
         return [url for url in self.requests if not url.startswith(own)]
 
 
-def visit(browser: Browser, url: str, *, slow: bool = False, **options) -> Visit:
+def visit(
+    browser: Browser, url: str, *, slow: bool = False, settle: bool = True, **options
+) -> Visit:
     """Open a page with an empty cache, then scroll to its end.
 
     slow: as a slow phone would, which has a quarter of the speed and 10 Mbit/s; then
-    only until all formulas are drawn.
+    only until all formulas are drawn. settle: wait for all that is fetched first.
     """
     seen = Visit()
     context = browser.new_context(**options)
@@ -116,7 +118,8 @@ def visit(browser: Browser, url: str, *, slow: bool = False, **options) -> Visit
     if slow:
         context.close()
         return seen
-    seen.settle(page)
+    if settle:
+        seen.settle(page)
     seen.bytes = round(sum(sizes))
     seen.before = page.evaluate(IMAGES)
     page.evaluate(SCROLL)
