@@ -38,7 +38,7 @@ test: venv ## run the unit tests and every notebook, strictly
 
 web: venv ## test the built book in a browser (after `make book`)
 	@$(BIN)/python tools/browser.py
-	@$(BIN)/python -m pytest -q -n 2 tests/test_html.py tests/web --deselect tests/web/test_speed.py
+	@$(BIN)/python -m pytest -q -n 3 tests/test_html.py tests/web --deselect tests/web/test_speed.py
 	@$(BIN)/python -m pytest -q tests/web/test_speed.py
 
 run: venv ## execute notebooks and store their outputs: all, CH=normal, or CH=path

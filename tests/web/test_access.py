@@ -29,15 +29,14 @@ FILTERS = """() => [...document.querySelectorAll("article figure img")].map((e) 
 # time that axe takes grows with each. One glyph stands for a formula and takes its
 # room, one word for all of a kind in a block of code: nothing else has a colour.
 SIMPLIFY = """() => {
-  const formulas = [...document.querySelectorAll(".katex-html")];
-  const boxes = formulas.map((e) => e.getBoundingClientRect());
+  const formulas = [...document.querySelectorAll(".katex")];
+  const boxes = formulas.map((e) => e.lastChild.getBoundingClientRect());
   formulas.forEach((e, i) => {
     e.textContent = "xx";  // axe passes over single letters
     e.style.display = "inline-block";
     e.style.width = `${boxes[i].width}px`;
     e.style.height = `${boxes[i].height}px`;
   });
-  for (const e of document.querySelectorAll("math")) e.textContent = "xx";
   const kind = (word) => [word, word.parentNode, word.parentNode.parentNode]
     .map((e) => `${e.tagName}.${e.className}`).join();
   for (const block of document.querySelectorAll("pre, .sig")) {
@@ -48,8 +47,32 @@ SIMPLIFY = """() => {
     block.normalize();
   }
 }"""
+# Text of one colour, size and weight on one background has one contrast.
+SAMPLE = """() => {
+  const look = (e) => {
+    const { color, fontSize, fontWeight, textDecorationLine } = getComputedStyle(e);
+    return [color, fontSize, fontWeight, textDecorationLine, ...ground(e)].join();
+  };
+  const ground = (e) => {
+    if (!e) return [];
+    const { backgroundColor, backgroundImage, opacity, filter } = getComputedStyle(e);
+    return [backgroundColor, backgroundImage, opacity, filter, ...ground(
+      /^rgb\\(/.test(backgroundColor) ? null : e.parentElement)];
+  };
+  const seen = new Set();
+  for (const e of document.body.querySelectorAll("*")) {
+    e.removeAttribute("data-sample");
+    const text = [...e.childNodes].some((n) => n.nodeType == 3 && n.data.trim());
+    if (!text || !e.checkVisibility({ visibilityProperty: true })) continue;
+    const link = e.closest("a");
+    const key = look(e) + (link ? look(link.parentElement) + link.className : "");
+    if (!seen.has(key)) e.setAttribute("data-sample", "");
+    seen.add(key);
+  }
+}"""
 COLOURED = ".katex-html [style*=color], .katex-html [class*=color]"
-COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # what a theme changes
+COLOURS = ["color-contrast", "link-in-text-block"]  # what a theme changes
+FORMS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
 
 
 def violations(page, within: str | None = None, **options) -> list[str]:
@@ -63,7 +86,7 @@ def violations(page, within: str | None = None, **options) -> list[str]:
 
 def resize(page, size: dict) -> None:
     page.set_viewport_size(size)
-    page.wait_for_timeout(500)  # the theme looks anew for what scrolls, after 300
+    page.wait_for_timeout(500)  # the theme needs 300
 
 
 def choose(page, theme: str) -> None:
@@ -78,8 +101,8 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def opened(browser, browser_context_args, name):
-    """A page as a file, with all that can be unfolded unfolded."""
-    context = browser.new_context(**browser_context_args)
+    """A page as a file on a phone, with all that can be unfolded unfolded."""
+    context = browser.new_context(**browser_context_args | {"viewport": book.PHONE})
     page = context.new_page()
     page.goto((book.HTML / name).as_uri())
     page.evaluate(OPEN)
@@ -97,7 +120,7 @@ def simple(opened):
 
 @book.pages(book.FILES, indirect=True, scope="module")
 class TestEveryPage:
-    """In this order: the last tests have fewer glyphs."""
+    """In this order: the last tests have fewer glyphs, and the last more room."""
 
     def test_headings_nest(self, opened):
         levels = opened.evaluate(HEADINGS)
@@ -105,7 +128,6 @@ class TestEveryPage:
         assert all(b - a <= 1 for a, b in pairwise(levels))
 
     def test_nothing_overflows_on_a_phone(self, opened):
-        resize(opened, book.PHONE)
         assert opened.evaluate(STICKING_OUT) == []
         assert opened.evaluate("document.scrollingElement.scrollWidth") <= 360
 
@@ -116,17 +138,15 @@ class TestEveryPage:
             inverted = "invert" in style and "hue-rotate(180deg)" in style
             assert inverted == (lines and theme == "dark")
 
-    @pytest.mark.parametrize("size", [book.WIDE, book.PHONE], ids=["wide", "phone"])
+    @pytest.mark.parametrize("size", [book.PHONE, book.WIDE], ids=["phone", "wide"])
     def test_axe_finds_nothing(self, simple, size):
-        resize(simple, size)
-        choose(simple, "light")
-        assert violations(simple) == []
-
-    @pytest.mark.parametrize("size", [book.WIDE, book.PHONE], ids=["wide", "phone"])
-    def test_axe_finds_nothing_in_the_dark(self, simple, size):
-        resize(simple, size)
-        choose(simple, "dark")
-        assert violations(simple, **COLOURS) == []
+        if simple.viewport_size != size:
+            resize(simple, size)
+        assert violations(simple, **FORMS) == []
+        for theme in "light", "dark":
+            choose(simple, theme)
+            simple.evaluate(SAMPLE)
+            assert violations(simple, "[data-sample]", runOnly=COLOURS) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -19,6 +19,7 @@ class Explorer:
 
     def __init__(self, page, name: str) -> None:
         page.goto((book.HTML / name).as_uri())
+        page.evaluate(book.OPEN)
         self.page, self.element = page, page.locator(".book-explorer").first
         self.slider = self.element.locator("input[type=range]:enabled").first
         self.slider.scroll_into_view_if_needed()

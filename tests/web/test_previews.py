@@ -10,6 +10,7 @@ from tests.web import book
 expect.set_options(timeout=15_000)  # for a busy machine
 PAGE = "chapters/initialization/xavier.html"
 HERE = "a.internal[href='#equation-eq-xavier-gradients']"
+BOXES = ":is(.theorem, .exercise) > .admonition-title"
 THERE = {  # a link to another page -> what its preview says
     "signals.html#thm-": "Theorem 1.",
     "signals.html#equation-": "(1.",
@@ -183,9 +184,9 @@ def test_copy_buttons_are_at_code_and_not_at_output(page, site):
     expect(button).to_have_css("opacity", "1")
 
 
-def test_every_heading_equation_and_figure_has_a_permanent_link(page, site):
+def test_what_is_numbered_has_a_permanent_link(page, site):
     page.goto(site + PAGE)
-    for selector in ":is(h1, h2, h3)", ".eqno", "figure":
+    for selector in ":is(h1, h2, h3)", ".eqno", "figure", BOXES:
         places = page.locator(f".bd-article {selector}")
         assert places.count() > 0
         assert places.filter(has_not=page.locator("a.headerlink")).count() == 0
