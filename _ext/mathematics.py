@@ -6,6 +6,7 @@ the build. The page needs no script; MathML stands beside the picture of a formu
 
 import functools
 import json
+import re
 from html import escape
 from pathlib import Path
 
@@ -23,6 +24,8 @@ const render = (tex, displayMode) => {
   try { return {html: katex.renderToString(tex, {displayMode, strict: "error"})}; }
   catch (error) { return {error: error.rawMessage || error.message}; }
 };"""
+PUNCTUATION = re.compile(r"[,.;:!?)\]’”]+")
+HTML, BASE = '<span class="katex-html">', '<span class="base" aria-hidden="true">'
 log = logging.getLogger(__name__)
 
 
@@ -56,8 +59,32 @@ def place(translator: HTML5Translator, node: nodes.Node) -> str:
     return f"{page}, cell {cell}, line {line - 1}" if cell else f"{page}, line {line}"
 
 
+def keep_punctuation(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let a formula know the sign behind it: browsers would begin a line with it."""
+    for formula in doctree.findall(nodes.math):
+        siblings = formula.parent.children
+        place = next(i for i, node in enumerate(siblings) if node is formula) + 1
+        if place < len(siblings) and isinstance(siblings[place], nodes.Text):
+            text = siblings[place]
+            if sign := PUNCTUATION.match(text):
+                formula["behind"] = sign[0]
+                formula.parent[place] = nodes.Text(text[len(sign[0]) :])
+
+
+def with_sign(formula: str, sign: str) -> str:
+    """A formula whose last part keeps a sign on its line; screen readers read it."""
+    formula = formula.replace('<span class="katex-html" aria-hidden="true">', HTML)
+    before, _, last = formula.rpartition('<span class="base">')
+    hidden = before.replace('<span class="base">', BASE) + f'<span class="kept">{BASE}'
+    end = "</span></span>"  # of katex-html and katex
+    sign = f'<span class="sign">{escape(sign)}</span>'
+    return f"{hidden}{last.removesuffix(end)}{sign}</span>{end}"
+
+
 def inline(translator: HTML5Translator, node: nodes.math) -> None:
     formula = html(translator, node, False)
+    if "behind" in node and formula.endswith("</span></span></span>"):
+        formula = with_sign(formula, node["behind"])
     long = " long" if formula.count('class="base"') > 3 else ""  # may be broken
     translator.body.append(f'<span class="math{long}">{formula}</span>')
     raise nodes.SkipNode
@@ -93,4 +120,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("katex", (inline, None), (block, None))
     app.add_css_file("katex/katex.min.css")
     app.connect("config-inited", add_static_files)
+    app.connect("doctree-resolved", keep_punctuation, priority=990)  # after colab
     return {"parallel_read_safe": True, "parallel_write_safe": False}  # V8 and fork

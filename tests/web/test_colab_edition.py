@@ -177,7 +177,8 @@ def test_it_says_what_the_html_page_says(chapter):
     """Every word, number and formula, in the same order."""
     html = BeautifulSoup(chapter.html, "html.parser").select_one("article.bd-article")
     for formula in html.select(".katex"):
-        formula.replace_with(formula.find("annotation").get_text())
+        sign = "".join(s.get_text() for s in formula.select(".sign"))
+        formula.replace_with(formula.find("annotation").get_text() + sign)
     for caption in html.select("figcaption"):
         caption.find_parent(class_="cell").insert_after(caption)
     book = words(

@@ -65,6 +65,27 @@ def test_the_empty_address_leads_to_the_book(page, site):
     page.wait_for_url("**/intro.html")
 
 
+# Signs behind formulas that stand at the beginning of a line.
+LOOSE = """() => [...document.querySelectorAll("span.math")].filter((formula) => {
+  const text = formula.nextSibling;
+  return text?.nodeType == 3 && /^[,.;:)?!]/.test(text.data);
+}).map((formula) => formula.textContent)"""
+APART = """() => [...document.querySelectorAll(".sign")].filter((sign) => {
+  const { bottom } = sign.previousSibling.getBoundingClientRect();
+  return sign.getBoundingClientRect().top > bottom;
+}).map((sign) => sign.parentElement.textContent)"""
+
+
+@book.pages(["chapters/normal/variance.html", "chapters/cnn/sharing.html"])
+def test_no_line_begins_with_a_sign_behind_a_formula(page, name):
+    page.set_viewport_size(book.PHONE)
+    page.goto((book.HTML / name).as_uri())
+    page.evaluate(OPEN)
+    assert page.locator(".sign").count() > 20
+    assert page.evaluate(LOOSE) == []
+    assert page.evaluate(APART) == []
+
+
 # Without scripts
 
 HIDDEN = """(selector) => [...document.querySelectorAll(selector)]
