@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from PIL import Image
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ExtensionError
@@ -66,6 +67,8 @@ TEXT = """# Page
 $$ x^2 = x \\cdot x $$ (eq-square)
 
 $$ x^3 = x^2 \\cdot x $$ (eq-cube)
+
+As {eq}`eq-square`, $a = b$, $c$.
 
 ```{prf:theorem} Squares
 :label: thm-square
@@ -173,6 +176,18 @@ def test_theorems_and_exercises_have_a_permanent_link(built):
         link = rf'<a class="headerlink" href="#{name}"[^>]*>[^<]+</a></p>'
         assert re.search(title + link, page, re.S), name
     assert 'href="#sol' not in page
+
+
+def test_a_sign_behind_a_formula_stays_with_it_and_in_its_place(built):
+    page = BeautifulSoup(
+        (built / "part" / "page.html").read_text("utf-8"), "html.parser"
+    )
+    (text,) = (p for p in page.select("p") if p.get_text().startswith("As"))
+    for formula in text.select(".katex-mathml, .base"):
+        assert formula.find_parent(attrs={"aria-hidden": True}) is None
+        formula.replace_with(formula.get_text() if "base" in formula["class"] else "")
+    assert text.get_text() == "As (1.1), a=b, c."
+    assert [sign.get_text() for sign in text.select(".kept > .sign")] == [",", "."]
 
 
 def test_garbage_is_collected_again_after_a_build(built):
