@@ -18,7 +18,7 @@ from plain import Writer, cell_of, paragraphs
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 from sphinx_exercise.nodes import solution_node
-from verified import has_type
+from verified import CHECK, has_type
 
 BRANCH = "colab"
 FOLDER = "colab"
@@ -30,6 +30,8 @@ def blocks(writer: Writer, content: Iterable[nodes.Node]) -> Iterator[tuple[int,
         if has_type(node, "cell_code"):
             for figure in node.findall(nodes.figure):
                 yield cell_of(node), writer.caption(figure)
+            names = [name for name, _ in CHECK.findall(node.astext())]
+            yield cell_of(node), writer.checked(dict.fromkeys(names))
         elif isinstance(node, nodes.section):
             yield from blocks(writer, node.children)
         elif isinstance(node, solution_node):
@@ -66,7 +68,7 @@ def edition(
         text = paragraphs(texts[number])
         if cell.cell_type != "markdown":
             cells.append(cell)
-            cells += [note(text, id=f"{cell.id}-caption")] if text else []
+            cells += [note(text, id=f"{cell.id}-note")] if text else []
         elif text:  # else it only ended a solution
             cell.source = text
             cells.append(cell)

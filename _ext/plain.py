@@ -281,6 +281,14 @@ class Writer:
         text = self.inline(node.next_node(nodes.caption))
         return f"{self.anchors(node)}**Fig. {self.number(node)}** {text}"
 
+    def checked(self, names: Iterable[str]) -> str:
+        """The numbers of equations that a cell has verified by their names."""
+        links = ", ".join(
+            f"[({self.numbers[f'equation-{name}']})](#equation-{name}) `{name}`"
+            for name in names
+        )
+        return f"*Checked above: {links}.*" if links else ""
+
     def references(self) -> str:
         entries = [
             f"- {anchor(f'cite-{source.key}')}{source}: {escaped(text)}"

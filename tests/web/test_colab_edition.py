@@ -4,6 +4,7 @@ import importlib.util
 import re
 from functools import cached_property
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urldefrag, urlsplit
 
@@ -28,6 +29,9 @@ RESIDUE = {
     "a substitution": r"\{\{",
     "a placeholder": r"%s",
 }
+NOTED = re.compile(r"^\*Checked above: .*\.\*$", re.M)
+NUMBERED = re.compile(r"\[\(([\d.]+)\)\]\(#equation-([\w-]+)\) `([\w-]+)`")
+NOTHING = nbformat.v4.new_markdown_cell()
 spec = importlib.util.spec_from_file_location(
     "mathematics", ROOT / "_ext" / "mathematics.py"
 )
@@ -63,6 +67,12 @@ class Page:
         return (HTML / f"{self.name}.html").read_text("utf-8")
 
     @cached_property
+    def equations(self) -> dict[str, str]:
+        """Label -> number, from the HTML page."""
+        equation = r'id="equation-([\w-]+)">.*?class="eqno">\(([\d.]+)\)'
+        return dict(re.findall(equation, self.html, re.S))
+
+    @cached_property
     def texts(self) -> list[str]:
         return [c.source for c in self.edition.cells if c.cell_type == "markdown"]
 
@@ -86,7 +96,7 @@ def test_it_is_a_notebook_with_the_cells_of_the_source(chapter):
     ids = [cell.id for cell in chapter.edition.cells]
     assert len(ids) == len(set(ids))
     kept = [cell.id for cell in chapter.source.cells if cell.id in set(ids)]
-    added = [name for name in ids if name.endswith("-caption") or name == "references"]
+    added = [name for name in ids if name.endswith("-note") or name == "references"]
     assert [name for name in ids if name not in added] == kept
     for cell in chapter.source.cells:
         if cell.id not in ids:
@@ -120,11 +130,21 @@ def test_equations_have_the_labels_and_numbers_of_the_html(chapter):
         "\n".join(chapter.texts),
         re.M,
     )
-    html = re.findall(
-        r'id="equation-([\w-]+)">.*?class="eqno">\(([\d.]+)\)', chapter.html, re.S
-    )
-    assert ours == html
+    assert ours == list(chapter.equations.items())
     assert len(ours) == "\n".join(chapter.texts).count(r"\tag{") > 0
+
+
+@every_page
+def test_a_note_under_a_check_has_the_numbers_of_its_equations(chapter):
+    for cell, below in pairwise([*chapter.edition.cells, NOTHING]):
+        if cell.cell_type == "code":
+            printed = "".join(output.get("text", "") for output in cell.outputs)
+            names = dict.fromkeys(re.findall(r"^(eq-[\w-]+)  ✓", printed, re.M))
+            numbers = [chapter.equations[name] for name in names]
+            noted = NOTED.search(below.source)
+            assert (noted is not None) == bool(names)
+            links = NUMBERED.findall(noted[0]) if noted else []
+            assert links == [(n, k, k) for n, k in zip(numbers, names, strict=True)]
 
 
 @every_page
@@ -187,6 +207,9 @@ def test_it_says_what_the_html_page_says(chapter):
     )  # fmt: skip
     edition = BeautifulSoup(str(chapter.rendered), "html.parser")
     edition.p.decompose()  # says where the page is in the book
+    for note in edition.find_all("em"):
+        if note.get_text().startswith("Checked above: "):
+            note.decompose()
     if references := edition.find("h2", string="References"):
         references.find_next_sibling("ul").decompose()
         references.decompose()
