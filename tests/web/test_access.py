@@ -177,6 +177,25 @@ class TestWhatOpens:
         button.locator(".dropdown-menu").wait_for()
         assert violations(page, f".dropdown-{menu}-buttons") == []
 
+    def test_no_page_of_this_name(self, page, site, theme):
+        page.goto(f"{site}no-such-page.html")
+        assert page.title().startswith("Page not found")
+        choose(page, theme)
+        assert violations(page) == []
+
+
+HOVERED = ".bd-article li a", ".bd-sidebar-primary li a", ".right-next"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_link_under_the_pointer_can_be_read(page, theme):
+    page.goto((book.HTML / "chapters/dropout/index.html").as_uri())
+    choose(page, theme)
+    for link in HOVERED:
+        page.locator(link).first.hover()
+        page.wait_for_timeout(300)  # while the colour changes
+        assert violations(page, f"{link}:hover", runOnly=["color-contrast"]) == []
+
 
 # The keyboard
 

@@ -86,6 +86,21 @@ def test_no_line_begins_with_a_sign_behind_a_formula(page, name):
     assert page.evaluate(APART) == []
 
 
+SCROLLING = """() => [...document.querySelectorAll("div.cell_input pre")]
+  .filter((code) => code.scrollWidth > code.clientWidth)
+  .map((code) => code.textContent.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("width", [1200, 1280, 1341])
+@book.pages(book.heaviest(2))
+def test_code_has_room_between_the_side_bars(page, name, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto((book.HTML / name).as_uri())
+    assert page.locator(".bd-sidebar-secondary").is_visible()
+    page.evaluate(OPEN)
+    assert page.evaluate(SCROLLING) == []
+
+
 # Without scripts
 
 HIDDEN = """(selector) => [...document.querySelectorAll(selector)]
