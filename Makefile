@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE # every notebook imports the same modules
 
 .DEFAULT_GOAL := help
-.PHONY: help venv book colab serve pdf test web run stamp lint bench weigh links constraints lock audit versions clean
+.PHONY: help venv book colab serve pdf epub test web run stamp lint bench weigh links constraints lock audit versions clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,6 +31,10 @@ serve: book ## build the book and serve it on this machine
 pdf: book ## build the book and print it as one PDF, with Chromium
 	@$(BIN)/python tools/browser.py
 	@$(BIN)/python tools/pdf.py
+
+epub: book ## build the book and make one EPUB of it, for e-readers
+	@$(BIN)/python -m pip install --quiet -r requirements-web.txt
+	@$(BIN)/python tools/epub.py
 
 test: venv ## run the unit tests and every notebook, strictly
 	@$(BIN)/python -m pytest -q --nbval -n 2

@@ -10,22 +10,15 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin
 
-import yaml
-from bs4 import BeautifulSoup, SoupStrainer, Tag
+from bs4 import BeautifulSoup, Tag
 
-ROOT = Path(__file__).parents[1]
-BUILD = ROOT / "_build"
+from edition import BUILD, Entry, destination, entries, front, load, only, readable
+
 PDF = BUILD / "deep-learning-derived.pdf"
 STYLE = Path(__file__).with_suffix(".css")
 WIDTH = 642  # of the text in pixels, as pdf.css has it
-# What serves a reader at a screen; a setup cell does nothing but install in Colab.
-ON_SCREEN = (
-    "script, button, a.headerlink, .pst-js-only, .noprint, .tag_setup,"
-    " .genindex-jumpbox"
-)
 
 # Shrink what would scroll on a screen; return what is still wider than the sheet.
 FIT = """() => {
@@ -52,24 +45,6 @@ TITLES = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(h
 })"""
 
 
-class Entry(NamedTuple):
-    """A page of the book; ``depth`` is 1 for a page of a chapter."""
-
-    name: str
-    depth: int = 0
-    part: str = ""
-
-
-def entries(toc: dict) -> Iterator[Entry]:
-    """The pages in reading order."""
-    yield Entry(toc["root"])
-    for part in toc["parts"]:
-        for chapter in part["chapters"]:
-            yield Entry(chapter["file"], 0, part["caption"])
-            for page in chapter.get("sections", []):
-                yield Entry(page["file"], 1, part["caption"])
-
-
 class Names(dict[str, str]):
     """Short names of the pages: a name in a PDF has at most 127 bytes."""
 
@@ -82,34 +57,19 @@ class Names(dict[str, str]):
 
     def target(self, page: str, href: str, site: str) -> str:
         """Where a link on a page leads: inside the document, or out of it."""
-        address, _, fragment = urljoin(f"{page}.html", href).partition("#")
-        name = address.removesuffix(".html")
-        if name in self:
-            return "#" + quote(self.anchor(name, unquote(fragment)), safe=":")
-        return urljoin(site, address) + (f"#{fragment}" if fragment else "")
-
-
-def only(html: str, *wanted: object, **attributes: object) -> BeautifulSoup:
-    strainer = SoupStrainer(*wanted, **attributes)
-    return BeautifulSoup(html, "html.parser", parse_only=strainer)
+        name, place = destination(page, href, self, site)
+        return f"#{quote(self.anchor(name, place), safe=':')}" if name else place
 
 
 def article(html: str, entry: Entry, names: Names, site: str) -> Tag:
     """The text of a built page, fit to stand in one document with all the others."""
-    page = only(html, "article", class_="bd-article").article
-    for element in page.select(f"{ON_SCREEN}, .book-explorer > img ~ *"):
-        element.decompose()
-    for link in page.select("a.image-reference"):
-        link.unwrap()
+    page = readable(html)
     for element in page.find_all(id=True):
         element["id"] = names.anchor(entry.name, element["id"])
     for link in page.select("a[href]"):
         link["href"] = names.target(entry.name, link["href"], site)
     for image in page.select("img"):
         image["src"] = urljoin(f"html/{entry.name}.html", image["src"])
-        del image["loading"], image["decoding"]
-    for details in page.select("details"):
-        details["open"] = ""
     for heading in page.select("h1, h2, h3, h4, h5, h6"):
         heading["aria-level"] = int(heading.name[1]) + entry.depth
     page["id"] = names[entry.name]
@@ -177,13 +137,7 @@ def document(config: dict, toc: dict, html: Path) -> str:
 <style>{STYLE.read_text("utf-8")}{feet}</style>
 </head>
 <body>
-<header>
-<p class="title">{escape(config["title"])}</p>
-<p>{escape(config["author"])}</p>
-<img src="html/_static/cover.png" alt="">
-<p>{escape(str(config["copyright"]))}</p>
-<p><a href="{site}">{site}</a></p>
-</header>
+{front(config, "html/_static/cover.png")}
 <nav><h1>Contents</h1>
 {contents(book)}
 </nav>
@@ -256,17 +210,11 @@ def print_book(chromium, config: dict, toc: dict, html: Path, path: Path) -> Non
 
 
 def main() -> None:
-    html = BUILD / "html"
-    if not (html / "index.html").exists():
-        raise SystemExit("pdf: there is no built book; `make book` builds it")
+    config, toc, html = load(BUILD, "pdf")
     from playwright.sync_api import sync_playwright
 
     import browser
 
-    config, toc = (
-        yaml.safe_load((ROOT / name).read_text("utf-8"))
-        for name in ("_config.yml", "_toc.yml")
-    )
     options = {"executable_path": browser.find(), "args": browser.ARGS}
     with sync_playwright() as play, play.chromium.launch(**options) as chromium:
         print_book(chromium, config, toc, html, PDF)
