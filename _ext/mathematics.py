@@ -25,6 +25,8 @@ const render = (tex, displayMode) => {
   catch (error) { return {error: error.rawMessage || error.message}; }
 };"""
 PUNCTUATION = re.compile(r"[,.;:!?)\]’”]+")
+# In an index, which has two parts, KaTeX leaves an invisible third.
+APPLIED = re.compile("<mo>\N{FUNCTION APPLICATION}</mo>(?=</m(sub|sup|subsup)>)")
 HTML, BASE = '<span class="katex-html">', '<span class="base" aria-hidden="true">'
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def html(translator: HTML5Translator, node: nodes.Node, display: bool) -> str:
         message = f"{where}: {result['error']} in the formula {node.astext()!r}"
         log.warning(message, location=node, type="katex")
         return f"<code>{escape(node.astext())}</code>"
-    return result["html"]
+    return APPLIED.sub("", result["html"])
 
 
 def place(translator: HTML5Translator, node: nodes.Node) -> str:

@@ -5,6 +5,7 @@ skipped: without a book the first test fails.
 """
 
 import re
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -184,6 +185,19 @@ def test_mathematics_is_drawn_numbered_and_marked(path):
     marks = re.findall(r'class="verified" href="#check-(eq-[\w-]+)"', html)
     labels = re.findall(r'id="equation-(eq-[\w-]+)"', html)
     assert sorted(marks) == sorted(labels)
+
+
+PARTS = dict.fromkeys(("msub", "msup", "mfrac", "mover", "munder"), 2)
+PARTS |= dict.fromkeys(("msubsup", "munderover"), 3)
+
+
+@chapter_pages
+def test_mathml_has_the_parts_that_it_must(path):
+    for formula in re.findall(r"<math .*?</math>", path.read_text("utf-8"), re.S):
+        for element in ET.fromstring(formula).iter():
+            kind = element.tag.partition("}")[2]
+            assert len(element) == PARTS.get(kind, len(element)), formula
+            assert kind not in {"mo", "mi", "mn"} or not len(element), formula
 
 
 @chapter_pages
