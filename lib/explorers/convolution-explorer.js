@@ -1,7 +1,6 @@
 // A kernel steps over an image: the window, the products, their sum, the output.
 // Rows and columns count from 0, as on the page.
 
-const name = "convolution-explorer";
 const short = (v) => String(+v.toFixed(2)).replace("-", "−");
 const turn = (m) => m.map((row) => [...row].reverse()).reverse();
 const pad = (m, p) => Array.from({ length: m.length + 2 * p }, (_, i) =>
@@ -24,7 +23,7 @@ const choices = (given) => {
   const fill = (f) => given.map((row, i) => row.map((_, j) => f(i, j)));
   const edge = (k, n) => (k == n - 1) - (k == 0);
   return [["as given", given], ["identity", fill((i, j) => +(i == h >> 1 && j == w >> 1))], ["mean", fill(() => 1 / (h * w))],
-    ["vertical edges", fill((_, j) => edge(j, w))], ["horizontal edges", fill((i) => edge(i, h))]];
+    ["vertical edges", fill((_, j) => edge(j, w))], ["horizontal edges", fill((i) => edge(i, h))], ["your own"]];
 };
 
 const grid = (values, x, y, cell, mark) => values.map((row, i) => row.map((v, j) => {
@@ -50,8 +49,7 @@ function draw({ image, kernel: given, stride, padding, position, turned }, width
   const first = 20 + (height - block) / 2, second = first + kh * small + 36, left = center - kw * small / 2;
   const below = height + 44, out = wide ? 20 + (height - y.length * size) / 2 : below + 18 * kh + 24;
   return {
-    height: wide ? height + 56 : out + (down + 1 - kh) * size + 6, count: y.length * y[0].length,
-    place: `row ${row}, column ${column}`,
+    height: wide ? height + 56 : out + (down + 1 - kh) * size + 6,
     sentence: `Window at row ${row * stride}, column ${column * stride} of the ${padding ? "padded " : ""}image: ${lines.join(" ")} ${total
     }, in row ${row}, column ${column} of the ${y.length}×${y[0].length} output.`,
     picture: [
@@ -68,88 +66,67 @@ function draw({ image, kernel: given, stride, padding, position, turned }, width
   };
 }
 
-if (!customElements.get(name)) customElements.define(name, class extends HTMLElement {
-  connectedCallback() {
-    if (this.shadowRoot) return;
-    const read = () => JSON.parse(this.dataset.values), root = this.attachShadow({ mode: "open" });
-    let state = read(), width, timer;
-    const kernels = choices(state.kernel), slider = (key, min, max) => `<div class="row"><label for="${key}">${key}</label>
-      <output for="${key}" aria-live="off"></output></div><input type="range" id="${key}" min="${min}" max="${max}">`;
-    root.innerHTML = `<style>${STYLE}
-      svg text { font-size: 13px; pointer-events: none } rect { fill: transparent; stroke: var(--grey) }
-      [data-at] { cursor: pointer } #previous, #next { margin-bottom: .7em } .past { fill: color-mix(in srgb, var(--red) 12%, transparent) }
-      .entries { display: grid; gap: .3em; grid-template-columns: repeat(${state.kernel[0].length}, 3.6em); margin: .5em 0 }
+define("convolution-explorer", draw, (given, find) => {
+  const kernels = choices(given.kernel);
+  let columns, count;
+  return {
+    style: `
+      svg text { font-size: 13px; pointer-events: none } .past { fill: color-mix(in srgb, var(--red) 12%, transparent) }
+      #previous, #next { margin-bottom: .7em }
+      .entries { display: grid; gap: .3em; grid-template-columns: repeat(${given.kernel[0].length}, 3.6em); margin: .5em 0 }
       select, [type=number] { min-height: 32px; border: 1px solid var(--soft); border-radius: 4px; background: none; color: inherit; font: inherit }
-      [type=number] { box-sizing: border-box; width: 100%; text-align: center; appearance: textfield } option { background: Canvas; color: CanvasText }
-      </style><svg role="img"></svg><div class="controls" role="group" aria-label="Settings">
-      <div>${slider("position", 0, 0)}<div class="row"><button id="previous">← previous</button><button id="next">next →</button></div>
-      ${slider("stride", 1, 3)}${slider("padding", 0, 2)}</div>
-      <div><div class="row toggles"><label>kernel <select id="choice">${kernels.map(([label]) => `<option>${label}</option>`).join("")
-      }<option disabled>your own</option></select></label></div><div class="entries">${
-      state.kernel.map((row, i) => row.map((_, j) => `<input type="number" min="-9" max="9" step="any" data-entry="${i},${j}"
+      [type=number] { box-sizing: border-box; width: 100%; text-align: center; appearance: textfield } option { background: Canvas; color: CanvasText }`,
+    controls: `<div>${slider("position", "position", 0, 0)}
+      <div class="row"><button id="previous">← previous</button><button id="next">next →</button></div>
+      ${slider("stride", "stride", 1, 3)}${slider("padding", "padding", 0, 2)}</div>
+      <div><div class="row toggles"><label>kernel <select id="choice">${kernels.map(([label, m]) =>
+      `<option${m ? "" : " disabled"}>${label}</option>`).join("")}</select></label></div><div class="entries">${
+      given.kernel.map((row, i) => row.map((_, j) => `<input type="number" min="-9" max="9" step="any" data-entry="${i},${j}"
         aria-label="kernel, row ${i}, column ${j}">`).join("")).join("")
       }</div><div class="row toggles"><label><input type="checkbox" id="turned">turn by 180° (true convolution)</label>
-      <button id="reset">Reset</button></div></div></div><div role="status"></div>`;
-    const find = (id) => root.getElementById(id), svg = root.querySelector("svg");
-    const room = () => Math.min(this.clientWidth || 680, 680);
-    const show = (speak) => {
-      const x = pad(state.image, state.padding), s = state.stride, k = state.kernel;
-      const columns = places(x[0].length, k[0].length, s), count = places(x.length, k.length, s) * columns;
-      state.position = Math.min(state.position, count - 1);
-      const { picture, height, sentence, place } = draw(state, width = room());
-      svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      svg.setAttribute("aria-label", sentence);
-      svg.innerHTML = picture;
-      find("position").max = count - 1;
-      find("position").setAttribute("aria-valuetext", place);
-      for (const key of ["position", "stride", "padding"]) {
-        find(key).value = state[key];
-        root.querySelector(`output[for=${key}]`).value = key == "position" ? place : state[key];
+      <button id="reset">Reset</button></div></div>`,
+    sync(state, event) {
+      const { image, kernel, stride, padding } = state, y = convolve(pad(image, padding), kernel, stride);
+      columns = y[0].length;
+      count = y.length * columns;
+      const position = state.position = Math.min(state.position, count - 1);
+      const place = `row ${Math.floor(position / columns)}, column ${position % columns}`;
+      find("#position").max = count - 1;
+      find("#position").setAttribute("aria-valuetext", place);
+      for (const [key, words] of Object.entries({ position: place, stride, padding })) {
+        find("#" + key).value = state[key];
+        find(`output[for=${key}]`).value = words;
       }
-      find("turned").checked = state.turned;
-      const at = kernels.findIndex(([, m]) => String(m) == String(k));
-      find("choice").selectedIndex = at < 0 ? kernels.length : at;
-      for (const input of root.querySelectorAll("[data-entry]")) {
-        const [i, j] = input.dataset.entry.split(",");
-        if (speak == "all" || input != root.activeElement) input.value = +k[i][j].toFixed(3);
-      }
-      clearTimeout(timer);
-      if (speak) timer = setTimeout(() => root.querySelector("[role=status]").textContent = sentence, 700);
-      return columns;
-    };
-    let columns = show();
-    const step = (by) => {
-      const count = +find("position").max + 1;
-      state.position = (state.position + by + count) % count;
-    };
-    root.addEventListener("input", ({ target }) => {
-      const value = target.valueAsNumber;
-      if (target.type == "range") state[target.id] = value;
-      else if (target.id == "turned") state.turned = target.checked;
-      else if (target.id == "choice") state.kernel = kernels[target.selectedIndex][1];
+      find("#turned").checked = state.turned;
+      find("#choice").selectedIndex = kernels.findIndex(([, m]) => !m || String(m) == String(kernel));
+      // The entry that is being typed is left alone.
+      kernel.flat().forEach((v, i) => {
+        const entry = find(".entries").children[i];
+        if (/change|click/.test(event?.type) || !entry.matches(":focus")) entry.value = +v.toFixed(3);
+      });
+    },
+    input(state, { target }) {
+      const { id, valueAsNumber: value, dataset: { entry } } = target;
+      if (target.type == "range") state[id] = value;
+      else if (id == "turned") state.turned = target.checked;
+      else if (id == "choice") state.kernel = kernels[target.selectedIndex][1];
       else if (Math.abs(value) <= 9) {
-        const entry = target.dataset.entry;
         state.kernel = state.kernel.map((row, i) => row.map((v, j) => entry == `${i},${j}` ? value : v));
       }
-      columns = show("soon");
-    });
+    },
     // An entry that is no number in [-9, 9] becomes again what it was.
-    root.addEventListener("change", () => show("all"));
-    root.addEventListener("click", ({ target: { id, dataset } }) => {
-      if (id == "previous" || id == "next") step(id == "next" ? 1 : -1);
-      else if (id == "reset") state = read();
-      else if (dataset.at) state.position = +dataset.at;
-      else return;
-      columns = show("all");
-    });
+    change() {},
+    click(state, { target: { id, dataset: { at } } }) {
+      const to = { previous: state.position + count - 1, next: state.position + 1 }[id] ?? at;
+      if (to == null) return false;
+      state.position = to % count;
+    },
     // Up and down move the window by a row; left and right the slider knows.
-    root.addEventListener("keydown", (event) => {
-      const by = { ArrowUp: -columns, ArrowDown: columns }[event.key], to = state.position + by;
-      if (event.target.id != "position" || !by) return;
+    keydown(state, event) {
+      const to = state.position + { ArrowUp: -columns, ArrowDown: columns }[event.key];
+      if (event.target.id != "position" || isNaN(to)) return false;
       event.preventDefault();
-      if (to >= 0 && to <= +find("position").max) state.position = to;
-      columns = show("soon");
-    });
-    new ResizeObserver(() => room() == width || show()).observe(this);
-  }
+      if (to >= 0 && to < count) state.position = to;
+    },
+  };
 });

@@ -8,6 +8,7 @@ from torch import Tensor
 from lib._function import check
 from lib.conv import conv2d, im2col
 from lib.explore import Explorer, fixed
+from lib.explorers._drawing import write
 from lib.plot import BLUE, RED
 
 CELL, SMALL, GAP, WIDTH = 32, 28, 32, 680
@@ -104,19 +105,18 @@ class ConvolutionExplorer(Explorer):
         left = center - kw * SMALL / 2
         out = 20 + (height - len(y) * cell) / 2
         x = torch.nn.functional.pad(self.image, [p] * 4).tolist()
-        write = '<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>'.format
         drawing = [
-            write(x0, y0 - 7, "start", "padded image" if p else "image"),
+            write(x0, y0 - 7, "padded image" if p else "image"),
             _grid(x, x0, y0, cell),
             _frame(x0, y0, kw * cell, kh * cell, BLUE),
-            write(center, first - 7, "middle", "kernel"),
+            write(center, first - 7, "kernel", "middle"),
             _grid(self.kernel.tolist(), left, first, SMALL),
-            write(center, second - 7, "middle", "products"),
+            write(center, second - 7, "products", "middle"),
             _grid(self.products.tolist(), left, second, SMALL),
-            write(right, out - 7, "start", "output"),
+            write(right, out - 7, "output"),
             _grid(y, right, out, cell),
             _frame(right, out, cell, cell, RED),
-            write(0, height + 44, "start", f"sum: {_sum(self.products)}"),
+            write(0, height + 44, f"sum: {_sum(self.products)}"),
         ]
         return WIDTH, height + 56, f'<g font-size="13">{"".join(drawing)}</g>'
 
@@ -152,8 +152,8 @@ def _grid(values: list[list[float]], x: float, y: float, cell: int) -> str:
             size = min(14, 1.5 * cell / len(word))
             pieces.append(
                 f'<path fill="none" stroke="#aaa" d="M{a:.1f} {b:.1f}h{cell}v{cell}'
-                f'h-{cell}z"/><text x="{a + cell / 2:.1f}" y="{b + cell / 2 + 5:.1f}"'
-                f' text-anchor="middle" font-size="{size:.1f}">{word}</text>'
+                f'h-{cell}z"/><g font-size="{size:.1f}">'
+                f"{write(a + cell / 2, b + cell / 2 + 5, word, 'middle')}</g>"
             )
     return "".join(pieces)
 

@@ -19,7 +19,7 @@ function moments(state) {
 
 function draw(state, width) {
   const { hidden, weight, p, mask, rectify } = state, { masks, mean, std, test } = moments(state), y = output(state, mask);
-  const wide = width > 500, soft = (anchor) => `class="soft" text-anchor="${anchor}"`;
+  const wide = width > 500;
   const step = 40, top = 44, net = wide ? 250 : width, low = top + (hidden.length - 1) * step, middle = (top + low) / 2;
   const units = hidden.map((h, i) => {
     const at = top + i * step, on = kept(mask, i), colour = on ? 'stroke="var(--blue)"' : 'stroke="var(--grey)" stroke-dasharray="3 3"';
@@ -27,24 +27,28 @@ function draw(state, width) {
     return Array.from({ length: 4 }, (_, j) => edge(8, middle + (j - 1.5) * 34, 92, at)).join("") + edge(124, at, net - 54, middle) +
       `<circle cx="108" cy="${at}" r="16" fill="none" stroke-width="2" ${colour}/>` +
       write(108, at + 4, on ? text(h / (1 - p), 1) : "0", 'text-anchor="middle"') +
-      write(128, at - 6, `× ${text(weight[i], 1)}`, soft("start"));
+      write(128, at + (at > middle ? 16 : -6), `× ${text(weight[i], 1)}`, soft("start"));
   });
   const ends = [...masks.map(([v]) => v), test], min = Math.min(...ends), max = Math.max(...ends), room = (max - min || 1) * 0.04;
   const left = wide ? 300 : 14, right = width - 14, peak = Math.max(...masks.map(([, q]) => q));
-  const roof = wide ? 46 : low + 90, base = wide ? low : roof + 150;
+  const roof = wide ? 52 : low + 96, base = wide ? low : roof + 150;
   const X = (v) => left + (v - min + room) / (max - min + 2 * room) * (right - left);
-  const line = (v, name, colour, row) => path([[X(v), roof - row], [X(v), base + 5]], `stroke="var(--${colour})" stroke-width="1.5" stroke-dasharray="${row ? "6 3" : "none"}"`) +
-    write(X(v), roof - row - 5, name, `text-anchor="${X(v) > right - 90 ? "end" : X(v) < left + 40 ? "start" : "middle"}" style="fill:var(--${colour})"`);
+  // A name stands beside its line, away from the other.
+  const line = (v, name, colour, row, other) => {
+    const before = X(v) > right - 40 || v - other < (row ? 1e-9 : -1e-9) && X(v) > left + 40;
+    return path([[X(v), roof - row], [X(v), base + 5]], `stroke="var(--${colour})" stroke-width="1.5" stroke-dasharray="${row ? "6 3" : "none"}"`) +
+      write(X(v) + (before ? -4 : 4), roof - row - 5, name, `text-anchor="${before ? "end" : "start"}" style="fill:var(--${colour})"`);
+  };
   const picture = [
     write(0, 10, "network with this mask", soft("start")), ...units,
     ...[0, 1, 2, 3].map((j) => `<circle cx="8" cy="${middle + (j - 1.5) * 34}" r="5" style="fill:var(--soft)"/>`),
     `<circle cx="${net - 34}" cy="${middle}" r="20" fill="none" stroke-width="2" stroke="var(--red)"/>`,
     write(net - 34, middle + 4, text(y, 2), 'text-anchor="middle"'),
-    write(wide ? left : 0, roof - 36, "outputs of all masks, as high as they are probable", soft("start")),
+    write(wide ? left : 0, roof - 42, "outputs of all masks, as high as they are probable", soft("start")),
     ...masks.map(([v, q]) => path([[X(v), base], [X(v), base - q / peak * (base - roof)]], 'stroke="var(--soft)" stroke-width="3"')),
     path([[X(y), base], [X(y), base - probability(state, mask) / peak * (base - roof)]], 'stroke="var(--red)" stroke-width="4"'),
     `<circle cx="${X(y).toFixed(1)}" cy="${base}" r="5" fill="var(--red)"/>`,
-    line(mean, "mean", "blue", 16), line(test, "test", "soft", 0),
+    line(mean, "mean", "blue", 16, test), line(test, "test", "soft", 0, mean),
     path([[left, base], [right, base]], 'class="axis"'),
     ...[min, max].filter((v, i) => !i || v > min).map((v) => write(X(v), base + 20, text(v, 1), soft("middle"))),
   ].join("");

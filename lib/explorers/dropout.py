@@ -10,7 +10,7 @@ from lib.explore import Explorer, fixed
 from lib.explorers._drawing import path, write
 from lib.plot import BLUE, GREY, RED
 
-INPUTS, STEP, TOP, LEFT, RIGHT, ROOF = 4, 40, 44, 300, 666, 46
+INPUTS, STEP, TOP, LEFT, RIGHT, ROOF = 4, 40, 44, 300, 666, 52
 
 
 class DropoutExplorer(Explorer):
@@ -102,6 +102,7 @@ class DropoutExplorer(Explorer):
             zip(self.hidden.tolist(), self.weight.tolist(), strict=True)
         ):
             y = TOP + i * STEP
+            beside = y + (16 if y > middle else -6)  # the edge to the output
             style = (
                 f'stroke="{BLUE}"' if kept[i] else 'stroke="#aaa" stroke-dasharray="3"'
             )
@@ -111,7 +112,7 @@ class DropoutExplorer(Explorer):
                 path([(124, y), (out - 20, middle)], style),
                 _circle(108, y, 16, f'fill="none" stroke-width="2" {style}'),
                 write(108, y + 4, word, "middle"),
-                f'<g fill="{GREY}">{write(128, y - 6, f"× {fixed(w, 1)}")}</g>',
+                f'<g fill="{GREY}">{write(128, beside, f"× {fixed(w, 1)}")}</g>',
             ]
         y = fixed(self.outputs[self.mask].item(), 2)
         drawing += [_circle(*at, 5, f'fill="{GREY}"') for at in inputs]
@@ -137,14 +138,14 @@ class DropoutExplorer(Explorer):
             top = base - heights[k] / max(heights) * (base - ROOF)
             return path([(x(values[k]), base), (x(values[k]), top)])
 
-        def line(value: float, name: str, colour: str, row: int) -> str:
-            at = x(value)
-            anchor = (
-                "end" if at > RIGHT - 90 else "start" if at < LEFT + 40 else "middle"
-            )
+        def line(v: float, name: str, colour: str, row: int, other: float) -> str:
+            at = x(v)
+            less = v - other < (1e-9 if row else -1e-9)
+            before = at > RIGHT - 40 or (less and at > LEFT + 40)
             dashes = ' stroke-dasharray="6 3"' if row else ""
             style = f'stroke="{colour}" stroke-width="1.5"{dashes}'
-            words = write(at, ROOF - row - 5, name, anchor)
+            anchor, shift = ("end", -4) if before else ("start", 4)
+            words = write(at + shift, ROOF - row - 5, name, anchor)
             ends = [(at, ROOF - row), (at, base + 5)]
             return f'{path(ends, style)}<g fill="{colour}">{words}</g>'
 
@@ -159,8 +160,8 @@ class DropoutExplorer(Explorer):
                 f'<path stroke="{GREY}" stroke-width="3" d="{stems}"/>',
                 f'<path stroke="{RED}" stroke-width="4" d="{stem(self.mask)}"/>',
                 _circle(x(values[self.mask]), base, 5, f'fill="{RED}"'),
-                line(mean, "mean", BLUE, 16),
-                line(test, "test", GREY, 0),
+                line(mean, "mean", BLUE, 16, test),
+                line(test, "test", GREY, 0, mean),
                 path([(LEFT, base), (RIGHT, base)], f'stroke="{GREY}"'),
             ]
         )

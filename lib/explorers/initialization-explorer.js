@@ -1,7 +1,6 @@
 // Wide layers of equal width: the spread of activations and gradients, by layer.
 // A slope is written in terms of the function's value.
 
-const name = "initialization-explorer";
 const functions = {
   sigmoid: ["sigmoid", (x) => 1 / (1 + Math.exp(-x)), (y) => y * (1 - y)],
   tanh: ["tanh", Math.tanh, (y) => 1 - y * y],
@@ -58,7 +57,7 @@ function draw(state, width) {
   const height = Math.round(230 + 0.16 * width), top = 24, base = height - 28, left = 38, right = width - 92;
   const X = (l) => left + (l - 1) / (depth - 1) * (right - left), Y = (v) => top + (2 - Math.log10(v)) / 10 * (base - top);
   const curve = (values, style) => path(values.map((v, i) => [X(i + 1), Y(v)]), `fill="none" stroke-width="2.5" ${style}`);
-  const soft = (anchor) => `class="soft" text-anchor="${anchor}"`, step = depth > 20 ? 10 : depth > 10 ? 5 : 1;
+  const step = depth > 20 ? 10 : depth > 10 ? 5 : 1;
   // Two names that would touch give way, each by half.
   let a = Math.min(Math.max(Y(end), top), base), b = Y(1);
   if (Math.abs(a - b) < 15) [a, b] = [(a + b + (a < b ? -15 : 15)) / 2, (a + b + (a < b ? 15 : -15)) / 2];
@@ -85,47 +84,25 @@ function draw(state, width) {
   };
 }
 
-if (!customElements.get(name)) customElements.define(name, class extends HTMLElement {
-  connectedCallback() {
-    if (this.shadowRoot) return;
-    const root = this.attachShadow({ mode: "open" }), read = () => JSON.parse(this.dataset.values);
-    const slider = (key, label, min, max) => `<div class="row"><label for="${key}">${label}</label>
-      <output for="${key}" aria-live="off"></output></div><input type="range" id="${key}" min="${min}" max="${max}">`;
-    let state = read(), width, timer;
-    root.innerHTML = `<style>${STYLE}[aria-pressed=true] { border-color: var(--blue); box-shadow: inset 0 0 0 1px var(--blue) }
-      [role=radiogroup] { margin-bottom: .7em } [type=radio] { margin: 0 }</style>
-      <svg role="img"></svg><dl></dl><div class="controls" role="group" aria-label="Settings">
-      <div><div class="row toggles" role="radiogroup" aria-label="activation">${Object.entries(functions).map(([key, [label]]) =>
-      `<label><input type="radio" name="activation" value="${key}">${label}</label>`).join("")}</div>${slider("depth", "depth", 2, 50)}</div>
-      <div>${slider("scale", "scale n Var[w]", 0, 80)}<div class="row toggles">${rules.map(([, label, value], i) =>
-      `<button data-rule="${i}">${value}: ${label}</button>`).join("")}<button>Reset</button></div></div></div><div role="status"></div>`;
-    const find = (selector) => root.querySelector(selector), svg = find("svg"), room = () => Math.min(this.clientWidth || 680, 680);
-    const show = (speak) => {
-      const { picture, height, facts, sentence } = draw(state, width = room());
-      svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      svg.setAttribute("aria-label", sentence);
-      svg.innerHTML = picture;
-      find("dl").innerHTML = facts.map(([term, fact]) => `<div><dt>${term}</dt><dd>${fact}</dd></div>`).join("");
-      find(`[value=${state.activation}]`).checked = true;
-      find("#depth").value = find("[for=depth] + output").value = state.depth;
-      find("#scale").value = place(state.scale);
-      find("#scale").setAttribute("aria-valuetext", find("[for=scale] + output").value = text(state.scale, 2));
-      rules.forEach(([rule], i) => find(`[data-rule="${i}"]`).setAttribute("aria-pressed", state.scale == rule));
-      clearTimeout(timer);
-      if (speak) timer = setTimeout(() => find("[role=status]").textContent = sentence, 700);
-    };
-    root.addEventListener("input", ({ target: { id, value } }) => {
-      if (id) state[id] = id == "scale" ? stop(+value) : +value;
-      else state.activation = value;
-      show(true);
-    });
-    root.addEventListener("click", ({ target: { localName, dataset } }) => {
-      if (localName != "button") return;
-      if (dataset.rule) state.scale = rules[dataset.rule][0];
-      else state = read();
-      show(true);
-    });
-    show();
-    new ResizeObserver(() => room() == width || show()).observe(this);
-  }
-});
+define("initialization-explorer", draw, (given, find) => ({
+  style: "[aria-pressed=true] { border-color: var(--blue); box-shadow: inset 0 0 0 1px var(--blue) }",
+  controls: `<div><div class="row toggles" role="radiogroup" aria-label="activation">${Object.entries(functions).map(([key, [label]]) =>
+    `<label><input type="radio" name="activation" value="${key}">${label}</label>`).join("")}</div>${slider("depth", "depth", 2, 50)}</div>
+    <div>${slider("scale", "scale n Var[w]", 0, 80)}<div class="row toggles">${rules.map(([, label, value], i) =>
+    `<button data-rule="${i}">${value}: ${label}</button>`).join("")}<button id="reset">Reset</button></div></div>`,
+  sync({ activation, depth, scale }) {
+    find(`[value=${activation}]`).checked = true;
+    find("#depth").value = find("[for=depth] + output").value = depth;
+    find("#scale").value = place(scale);
+    find("#scale").setAttribute("aria-valuetext", find("[for=scale] + output").value = text(scale, 2));
+    rules.forEach(([rule], i) => find(`[data-rule="${i}"]`).setAttribute("aria-pressed", scale == rule));
+  },
+  input(state, { target: { id, value } }) {
+    if (id) state[id] = id == "scale" ? stop(+value) : +value;
+    else state.activation = value;
+  },
+  click(state, { target: { dataset: { rule } } }) {
+    if (!rule) return false;
+    state.scale = rules[rule][0];
+  },
+}));

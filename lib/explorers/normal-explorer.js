@@ -60,7 +60,6 @@ function draw({ sample, mean, std, lower, upper, n, bars, smooth }, width) {
     const steps = Math.ceil(X(to) - X(from)) + 1;
     return Array.from({ length: steps + 1 }, (_, i) => from + (to - from) * i / steps).map((v) => [X(v), Y(f(v))]);
   };
-  const soft = (anchor) => `class="soft" text-anchor="${anchor}"`;
   const blue = 'stroke="var(--blue)" stroke-width="2.5" fill="none"';
   const bound = (at, name, anchor, shift) => path([[X(at), base], [X(at), Y(f(at)) - 15]], 'stroke="var(--blue)"') +
     write(X(at) + shift, Y(f(at)) - 8, name, `text-anchor="${anchor}" style="fill:var(--blue);font-style:italic"`);

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lib._function import check
-from lib.explore import Explorer
-from lib.explorers._drawing import path
+from lib.explore import Explorer, fixed
+from lib.explorers._drawing import path, write
 from lib.normal import normal_cdf, normal_pdf
 from lib.plot import BLUE, GREY
 
@@ -91,17 +91,18 @@ class NormalExplorer(Explorer):
         below = curve(self.lower, self.upper, 41)
         area = [at(self.lower, 0), *below, at(self.upper, 0)]
         grid = "".join(path([at(-7, y), at(7, y)]) for y in (0.5, 1.0))
-        labels = [(*at(x, 0), 0, 22, "middle", x) for x in (-6, -4, -2, 0, 2, 4, 6)]
-        labels += [(*at(-7, y), -5, 5, "end", y) for y in (0.5, 1.0)]
-        words = "".join(
-            f'<text x="{x + dx:.1f}" y="{y + dy:.1f}" text-anchor="{anchor}">{label}'
-            "</text>"
-            for x, y, dx, dy, anchor, label in labels
-        ).replace(">-", ">−")
+        words = [
+            write(0, 13, "density"),
+            *(
+                write(at(x, 0)[0], base + 22, fixed(x, 0), "middle")
+                for x in range(-6, 7, 2)
+            ),
+            *(write(left - 5, at(-7, y)[1] + 5, y, "end") for y in (0.5, 1.0)),
+        ]
         return (
             width,
             height,
-            f'<g fill="{GREY}"><text y="13">density</text>{words}</g>'
+            f'<g fill="{GREY}">{"".join(words)}</g>'
             f'<path stroke="#ddd" d="{grid}"/>'
             f'<path fill="{BLUE}" opacity=".25" d="{path(area)}Z"/>'
             f'<path stroke="{GREY}" d="{path([at(-7, 0), at(7, 0)])}"/>'

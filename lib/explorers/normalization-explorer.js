@@ -1,7 +1,6 @@
 // One value of a batch, the values that share its statistics, and what it becomes.
 // Samples, channels, rows and columns count from 0, as on the page.
 
-const name = "normalization-explorer";
 const norms = [["batch", "batch"], ["layer", "layer"], ["instance", "instance"], ["group", "group"], ["rms", "RMS"]];
 const changes = [["sample", "sample 0 × 3"], ["channel", "channel 1 + 6"]];
 const sets = {
@@ -18,6 +17,7 @@ const key = ({ norm, groups }, C) => ({
   batch: (v) => v.c, layer: (v) => v.n, rms: (v) => v.n, instance: (v) => v.n * C + v.c,
   group: (v) => v.n * groups + Math.floor(v.c * groups / C),
 })[norm];
+const place = ({ n, c, i, j }) => `sample ${n}, channel ${c}, row ${i}, column ${j}`;
 
 // Every value with its set, the set's statistics, and what it becomes.
 function normalise(state) {
@@ -50,66 +50,46 @@ function draw(state, width) {
       `<rect x="${X(at.c, at.j).toFixed(1)}" y="${Y(at.n, at.i).toFixed(1)}" width="${cell}" height="${cell}" class="at"/>`;
   };
   const label = norms.find(([norm]) => norm == state.norm)[1], rms = state.norm == "rms";
-  const place = `sample ${at.n}, channel ${at.c}, row ${at.i}, column ${at.j}`;
   const set = sets[state.norm].replace("%n", at.n).replace("%c", at.c).replace("%g", Math.floor(at.c * state.groups / C));
   return {
-    picture: panel("x", "x", [0, 0]) + panel("y", "normalised", second), height: second[1] + tall + 52, place,
+    picture: panel("x", "x", [0, 0]) + panel("y", "normalised", second), height: second[1] + tall + 52,
     facts: [[rms ? "root mean square" : "mean; standard deviation", rms ? text(at.std, 2) : `${text(at.mean, 2)}; ${text(at.std, 2)}`],
       ["values that share them", at.count], ["sets of statistics", count], ["this value", `${short(at.x)} → ${text(at.y, 2)}`]],
-    sentence: `${label[0].toUpperCase()}${label.slice(1)} normalisation: ${short(at.x)}, in ${place}, becomes ${text(at.y, 2)}, by the ${
+    sentence: `${label[0].toUpperCase()}${label.slice(1)} normalisation: ${short(at.x)}, in ${place(at)}, becomes ${text(at.y, 2)}, by the ${
       rms ? "root mean square" : `mean ${text(at.mean, 2)} and the standard deviation`} ${text(at.std, 2)} of ${at.count} values: ${set}.`,
   };
 }
 
-if (!customElements.get(name)) customElements.define(name, class extends HTMLElement {
-  connectedCallback() {
-    if (this.shadowRoot) return;
-    const read = () => JSON.parse(this.dataset.values), root = this.attachShadow({ mode: "open" });
-    let state = read(), width, timer;
-    const { N, C, H, W } = size(state.input), divisors = Array.from({ length: C }, (_, k) => k + 1).filter((g) => C % g == 0);
-    const slider = (id, label, max) => `<div class="row"><label for="${id}">${label}</label>
-      <output for="${id}" aria-live="off"></output></div><input type="range" id="${id}" min="0" max="${max}">`;
-    root.innerHTML = `<style>${STYLE}
-      text { pointer-events: none } .value { font-size: 11.5px } rect { fill: transparent; stroke: var(--grey) } [data-at] { cursor: pointer }
+define("normalization-explorer", draw, (given, find) => {
+  const { N, C, H, W } = size(given.input), divisors = Array.from({ length: C }, (_, k) => k + 1).filter((g) => C % g == 0);
+  return {
+    style: `
+      text { pointer-events: none } .value { font-size: 11px } [role=radiogroup], [role=radiogroup] label { column-gap: .25em } :disabled, .off { opacity: .45 }
       .set { fill: color-mix(in srgb, var(--blue) 24%, transparent); stroke: var(--blue) }
-      .at { stroke: var(--red); stroke-width: 3; pointer-events: none } [type=radio] { margin: 0 } [role=radiogroup] { margin-bottom: .7em }
-      :disabled, .off { opacity: .45 }</style><svg role="img"></svg><dl></dl><div class="controls" role="group" aria-label="Settings">
-      <div><div class="row toggles" role="radiogroup" aria-label="norm">${norms.map(([norm, label]) =>
-      `<label><input type="radio" name="norm" value="${norm}">${label}</label>`).join("")}</div>${slider("groups", "groups", divisors.length - 1)}</div>
-      <div>${slider("position", "value", N * C * H * W - 1)}<div class="row toggles">${changes.map(([id, label]) =>
-      `<label><input type="checkbox" id="${id}">${label}</label>`).join("")}<button>Reset</button></div></div></div><div role="status"></div>`;
-    const find = (selector) => root.querySelector(selector), svg = find("svg"), room = () => Math.min(this.clientWidth || 680, 680);
-    const show = (speak) => {
-      const { picture, height, facts, sentence, place } = draw(state, width = room());
-      svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      svg.setAttribute("aria-label", sentence);
-      svg.innerHTML = picture;
-      find("dl").innerHTML = facts.map(([term, fact]) => `<div><dt>${term}</dt><dd>${fact}</dd></div>`).join("");
-      find(`[value=${state.norm}]`).checked = true;
+      .at { stroke: var(--red); stroke-width: 3; pointer-events: none }`,
+    controls: `<div><div class="row toggles" role="radiogroup" aria-label="norm">${norms.map(([norm, label]) =>
+      `<label><input type="radio" name="norm" value="${norm}">${label}</label>`).join("")}</div>${slider("groups", "groups", 0, divisors.length - 1)}</div>
+      <div>${slider("position", "value", 0, N * C * H * W - 1)}<div class="row toggles">${changes.map(([id, label]) =>
+      `<label><input type="checkbox" id="${id}">${label}</label>`).join("")}<button id="reset">Reset</button></div></div>`,
+    sync(state) {
       const grouped = state.norm == "group", groups = find("#groups");
+      find(`[value=${state.norm}]`).checked = true;
       groups.disabled = !grouped;
       groups.previousElementSibling.className = grouped ? "row" : "row off";
       groups.value = divisors.indexOf(state.groups);
       groups.setAttribute("aria-valuetext", find("[for=groups] + output").value = state.groups);
       find("#position").value = state.position;
-      find("#position").setAttribute("aria-valuetext", find("[for=position] + output").value = place);
+      find("#position").setAttribute("aria-valuetext", find("[for=position] + output").value = place(flat(state)[state.position]));
       for (const [id] of changes) find("#" + id).checked = state[id];
-      clearTimeout(timer);
-      if (speak) timer = setTimeout(() => find("[role=status]").textContent = sentence, 700);
-    };
-    root.addEventListener("input", ({ target }) => {
-      if (target.type == "radio") state.norm = target.value;
-      else if (target.type == "checkbox") state[target.id] = target.checked;
-      else state[target.id] = target.id == "groups" ? divisors[target.value] : +target.value;
-      show(true);
-    });
-    root.addEventListener("click", ({ target: { localName, dataset } }) => {
-      if (localName == "button") state = read();
-      else if (dataset.at) state.position = +dataset.at;
-      else return;
-      show(true);
-    });
-    show();
-    new ResizeObserver(() => room() == width || show()).observe(this);
-  }
+    },
+    input(state, { target: { type, id, value, checked } }) {
+      if (type == "radio") state.norm = value;
+      else if (type == "checkbox") state[id] = checked;
+      else state[id] = id == "groups" ? divisors[value] : +value;
+    },
+    click(state, { target: { dataset: { at } } }) {
+      if (!at) return false;
+      state.position = +at;
+    },
+  };
 });

@@ -146,7 +146,7 @@ class NormalizationExplorer(Explorer):
                     f' d="{"".join(compress(boxes, self.shared.flatten()))}"/>',
                     f'<path fill="none" stroke="{RED}" stroke-width="3"'
                     f' d="{boxes[0]}"/>',
-                    '<g font-size="11.5" text-anchor="middle">',
+                    '<g font-size="11" text-anchor="middle">',
                     *words,
                     "</g>",
                 ]

@@ -3,7 +3,9 @@
 What they compute equals Python: tests/test_explore*.py.
 """
 
-from playwright.sync_api import expect
+import re
+
+from playwright.sync_api import Locator, expect
 
 from tests.web import book
 
@@ -23,6 +25,7 @@ class Explorer:
         self.page, self.element = page, page.locator(".book-explorer").first
         self.slider = self.element.locator("input[type=range]:enabled").first
         self.slider.scroll_into_view_if_needed()
+        self.controls = self.element.locator("input, select")
 
     def state(self) -> tuple:
         key = self.slider.get_attribute("id")
@@ -30,6 +33,11 @@ class Explorer:
         drawing = self.element.locator("svg[role=img]")
         said = drawing.get_attribute("aria-label")
         return output.inner_text(), drawing.inner_html(), said
+
+    def held(self) -> list:
+        """What every control holds."""
+        values = "all => all.map((e) => [e.value, e.checked, e.disabled])"
+        return self.controls.evaluate_all(values)
 
     def place(self, share: float) -> tuple[float, float]:
         """A point of the slider, from 0 at its left end to 1."""
@@ -44,6 +52,20 @@ class Explorer:
         assert all(a != b for a, b in zip(before, after, strict=True))
         status = self.element.locator("[role=status]")
         expect(status).to_have_text(after[2], timeout=5000)
+
+
+def change(control: Locator) -> None:
+    """A control no longer holds what it held at first."""
+    kind = control.get_attribute("type")
+    if kind == "number":
+        control.fill("7")
+    elif kind is None:
+        control.select_option(index=1)
+    elif kind != "range":
+        control.click()
+    elif control.is_enabled():
+        control.press("Home")
+        control.press("ArrowRight")
 
 
 @book.pages(EXPLORERS)
@@ -77,12 +99,19 @@ def test_touch(browser, name):
 
 
 @book.pages(EXPLORERS)
-def test_every_control_has_a_name_and_a_reset_button(page, name):
+def test_reset_restores_every_control(page, name):
     explorer = Explorer(page, name)
-    before = explorer.state()
-    explorer.slider.press("End")
-    explorer.slider.press("Home")
+    before = explorer.state(), explorer.held()
+    for control in explorer.controls.all():
+        change(control)
+    assert explorer.held() != before[1]
     explorer.element.get_by_role("button", name="Reset").press("Enter")
-    assert explorer.state() == before
-    for control in explorer.element.locator("input").all():
-        assert control.evaluate("e => e.labels.length || !!e.ariaLabel")
+    assert (explorer.state(), explorer.held()) == before
+
+
+@book.pages(EXPLORERS)
+def test_every_control_has_a_name(page, name):
+    tree = Explorer(page, name).element.aria_snapshot()
+    assert re.search(r'- slider "', tree)
+    kinds = "button|checkbox|combobox|group|radio|radiogroup|slider|spinbutton"
+    assert re.findall(rf"""- '?(?:{kinds})\b(?! ").*""", tree) == []
