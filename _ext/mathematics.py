@@ -25,8 +25,12 @@ const render = (tex, displayMode) => {
   catch (error) { return {error: error.rawMessage || error.message}; }
 };"""
 PUNCTUATION = re.compile(r"[,.;:!?)\]’”]+")
-# In an index, which has two parts, KaTeX leaves an invisible third.
-APPLIED = re.compile("<mo>\N{FUNCTION APPLICATION}</mo>(?=</m(sub|sup|subsup)>)")
+# No valid MathML: an invisible third part of an index; an operator made of letters.
+APPLIED = re.compile("<mo>\N{FUNCTION APPLICATION}</mo>(?=</m(?:sub|sup|subsup)>)")
+SPELT, TAG = (
+    re.compile(r"(<mo[^>]*>)<mrow>(.*?)</mrow>(?=</mo>)"),
+    re.compile("<[^>]*>"),
+)
 HTML, BASE = '<span class="katex-html">', '<span class="base" aria-hidden="true">'
 log = logging.getLogger(__name__)
 
@@ -51,7 +55,12 @@ def html(translator: HTML5Translator, node: nodes.Node, display: bool) -> str:
         message = f"{where}: {result['error']} in the formula {node.astext()!r}"
         log.warning(message, location=node, type="katex")
         return f"<code>{escape(node.astext())}</code>"
-    return APPLIED.sub("", result["html"])
+    return mended(result["html"])
+
+
+def mended(formula: str) -> str:
+    formula = APPLIED.sub("", formula)
+    return SPELT.sub(lambda word: word[1] + TAG.sub("", word[2]), formula)
 
 
 def place(translator: HTML5Translator, node: nodes.Node) -> str:

@@ -169,6 +169,16 @@ def test_no_residue(page):
     assert "system-message" not in classes
 
 
+@chapter_pages
+def test_a_number_and_what_belongs_to_it_stay_on_one_line(path):
+    html = path.read_text("utf-8")
+    article = html[html.index("<article") : html.index("</article>")]
+    formulas, code = "<math.*?</math>", "<(pre|code|script).*?</\\1>"
+    titles = '<span class="caption-number">.*?</span>'  # begin a line
+    text = re.sub(f"{formulas}|{titles}|{code}|<[^>]*>", "", article, flags=re.S)
+    assert re.findall(r"\d [%×]|× \d|(?:Fig\.|Theorem|Exercise) \d+\.\d", text) == []
+
+
 def formulas(path: Path) -> int:
     """Displayed formulas in a page's notebook."""
     notebook = (ROOT / path.relative_to(HTML)).with_suffix(".ipynb")

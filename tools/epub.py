@@ -60,8 +60,6 @@ def simplify(page: Tag) -> None:
         math["alttext"] = " ".join(math.annotation.extract().get_text().split())
         math.semantics.unwrap()
         formula.replace_with(math, sign.get_text() if sign else "")
-    for element in page.select("mo:has(mrow)"):
-        element.string = element.get_text()
     for sign in page.select("mo + mo"):
         before = sign.find_previous_sibling("mo").get_text()
         if sign.get_text() in "+−±" and before not in ENDS:
