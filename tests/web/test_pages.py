@@ -101,6 +101,34 @@ def test_code_has_room_between_the_side_bars(page, name, width):
     assert page.evaluate(SCROLLING) == []
 
 
+WAYS = ".katex-display, .pst-scrollable-table-container, pre"
+FADES = """(ways) => [...document.querySelectorAll(`.bd-article :is(${ways})`)]
+  .filter((e) => e.checkVisibility())
+  .map((e) => [e.scrollWidth > e.clientWidth,
+    getComputedStyle(e).maskImage.includes("gradient")])"""
+AT_END = """async (e) => {
+  const fade = () => parseFloat(getComputedStyle(e).getPropertyValue("--fade"));
+  const before = fade();
+  e.scrollLeft = e.scrollWidth;
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+  return [before, fade()];
+}"""
+
+
+@book.pages(["chapters/cnn/digits.html"])
+def test_what_scrolls_fades_until_its_end(page, name):
+    page.set_viewport_size(book.PHONE)
+    page.goto((book.HTML / name).as_uri())
+    page.evaluate(OPEN)
+    fades = page.evaluate(FADES, WAYS)
+    assert {scrolls for scrolls, _ in fades} == {True, False}
+    assert all(scrolls == faded for scrolls, faded in fades)
+    wide = page.locator(".cell_input pre").first
+    before, after = wide.evaluate(AT_END)
+    assert before > 20
+    assert after == 0
+
+
 # Without scripts
 
 HIDDEN = """(selector) => [...document.querySelectorAll(selector)]
