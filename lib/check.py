@@ -69,7 +69,7 @@ def verify(
         rtol = 1e-10 if rtol is None else rtol
         if not 0 < rtol < 1:
             raise ValueError(f"{label}: rtol must lie in (0, 1), got {rtol}")
-        allowed, note = rtol * size, f"rtol {rtol:g}"
+        allowed, note = rtol * size, f"rtol {rtol:.3g}"
     else:
         if rtol is not None:
             raise ValueError(f"{label}: rtol must not be given with se, got {rtol}")
@@ -130,4 +130,6 @@ def _rounded(values: Tensor) -> Tensor:
 
 
 def _show(value: float, floor: float) -> str:
-    return "0" if abs(value) <= floor else f"{float(f'{value:.12g}'):#.4g}"
+    if abs(value) <= floor:
+        return "0"
+    return f"{float(f'{value:.12g}'):#.4g}".rstrip(".")

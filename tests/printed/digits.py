@@ -86,21 +86,21 @@ def other(v):
 FORMS = {
     "eq-digits-listing-parameters": Form(
         stated={
-            r"3\,274\,634": lambda v: parameters(
+            "3{,}274{,}634": lambda v: parameters(
                 (1, 32, 5), (32, 64, 5), (7 * 7 * 64, 1024, 0), (1024, 10, 0)
             )
         }
     ),
     "eq-digits-parameters": Form(
         stated={
-            r"22\,602": lambda v: parameters(
+            "22{,}602": lambda v: parameters(
                 (1, 16, 3), (16, 32, 3), (128, 128, 0), (128, 10, 0)
             )
         }
     ),
     "eq-digits-products": Form(
         stated={
-            r"100\,608": lambda v: products(
+            "100{,}608": lambda v: products(
                 (1, 16, 3, 8), (16, 32, 3, 4), (128, 128, 0, 1), (128, 10, 0, 1)
             )
         }
