@@ -6,7 +6,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 SPACE = "\N{NO-BREAK SPACE}"
-TIED = re.compile(r"(?:^|\d) (?=[%×])|× (?=\d)|(?:Fig\.|[A-Z][a-z]+) (?=\d+\.\d)")
+NAMES = r"Fig\.|Definition|Exercise|Theorem"
+TIED = re.compile(rf"(?:^|\d) (?=[%×])|× (?=\d)|(?:{NAMES}) (?=\d+\.\d)")
 AS_TYPED = nodes.literal, nodes.math, nodes.FixedTextElement, nodes.raw
 
 

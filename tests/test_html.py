@@ -15,7 +15,7 @@ from PIL import Image
 
 import stamp
 from tests.test_equations import cases
-from tests.web.book import PREFIX
+from tests.web.book import CONFIG, PREFIX
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"
@@ -167,6 +167,13 @@ def test_no_residue(page):
     classes = " ".join(attrs.get("class", "") for _, attrs in page.tags)
     assert "katex-error" not in classes
     assert "system-message" not in classes
+
+
+def test_the_first_page_has_the_title_of_the_book_once():
+    title = CONFIG["title"]
+    assert f"<title>{title}</title>" in (HTML / "intro.html").read_text("utf-8")
+    notation = (HTML / "notation.html").read_text("utf-8")
+    assert re.search(f"<title>Notation .{{1,9}} {title}</title>", notation)
 
 
 @chapter_pages

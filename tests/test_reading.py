@@ -23,7 +23,7 @@ import cover
 ROOT = Path(__file__).parents[1]
 OWN = (
     *("mathematics", "details", "permalinks", "previews", "search", "cite"),
-    *("metadata", "collector"),
+    *("metadata", "collector", "spaces"),
 )
 CONFIGURATION = f"""
 import sys
@@ -69,6 +69,8 @@ $$ x^2 = x \\cdot x $$ (eq-square)
 $$ x^3 = x^2 \\cdot x $$ (eq-cube)
 
 As {eq}`eq-square`, $a = b$, $c$.
+
+Of 3 × 4 it is $50$ %, in {prf:ref}`thm-square` and `90 %` code.
 
 ```{prf:theorem} Squares
 :label: thm-square
@@ -188,6 +190,17 @@ def test_a_sign_behind_a_formula_stays_with_it_and_in_its_place(built):
         formula.replace_with(formula.get_text() if "base" in formula["class"] else "")
     assert text.get_text() == "As (1.1), a=b, c."
     assert [sign.get_text() for sign in text.select(".kept > .sign")] == [",", "."]
+
+
+def test_a_number_stays_with_its_sign_but_code_is_as_typed(built):
+    page = BeautifulSoup(
+        (built / "part" / "page.html").read_text("utf-8"), "html.parser"
+    )
+    (text,) = (p for p in page.select("p") if p.get_text().startswith("Of 3"))
+    text.select_one(".katex").replace_with("50")
+    space = "\N{NO-BREAK SPACE}"
+    ties = f"Of 3{space}×{space}4 it is 50{space}%, in Theorem{space}1.1 and 90 % code."
+    assert text.get_text() == ties
 
 
 def test_garbage_is_collected_again_after_a_build(built):
