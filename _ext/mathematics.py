@@ -27,10 +27,8 @@ const render = (tex, displayMode) => {
 PUNCTUATION = re.compile(r"[,.;:!?)\]’”]+")
 # No valid MathML: an invisible third part of an index; an operator made of letters.
 APPLIED = re.compile("<mo>\N{FUNCTION APPLICATION}</mo>(?=</m(?:sub|sup|subsup)>)")
-SPELT, TAG = (
-    re.compile(r"(<mo[^>]*>)<mrow>(.*?)</mrow>(?=</mo>)"),
-    re.compile("<[^>]*>"),
-)
+SPELT = re.compile(r"(<mo\b[^>]*>)<mrow>(.*?)</mrow>(?=</mo>)")
+TAG = re.compile("<[^>]*>")
 HTML, BASE = '<span class="katex-html">', '<span class="base" aria-hidden="true">'
 log = logging.getLogger(__name__)
 
@@ -45,7 +43,15 @@ def engine() -> MiniRacer:
 @functools.cache
 def render(tex: str, display: bool) -> dict[str, str]:
     call = f"JSON.stringify(render({json.dumps(tex)}, {json.dumps(display)}))"
-    return json.loads(engine().eval(call))
+    found = json.loads(engine().eval(call))
+    if "html" in found:
+        found["html"] = mended(found["html"])
+    return found
+
+
+def mended(formula: str) -> str:
+    formula = APPLIED.sub("", formula)
+    return SPELT.sub(lambda word: word[1] + TAG.sub("", word[2]), formula)
 
 
 def html(translator: HTML5Translator, node: nodes.Node, display: bool) -> str:
@@ -55,12 +61,7 @@ def html(translator: HTML5Translator, node: nodes.Node, display: bool) -> str:
         message = f"{where}: {result['error']} in the formula {node.astext()!r}"
         log.warning(message, location=node, type="katex")
         return f"<code>{escape(node.astext())}</code>"
-    return mended(result["html"])
-
-
-def mended(formula: str) -> str:
-    formula = APPLIED.sub("", formula)
-    return SPELT.sub(lambda word: word[1] + TAG.sub("", word[2]), formula)
+    return result["html"]
 
 
 def place(translator: HTML5Translator, node: nodes.Node) -> str:

@@ -1,7 +1,6 @@
 """The extensions for reading: previews, search, folded code, citing, metadata."""
 
 import gc
-import importlib.util
 import json
 import re
 import sys
@@ -12,13 +11,14 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 import torch
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from PIL import Image
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
 
 import cover
+from tests.extensions import extension
 
 ROOT = Path(__file__).parents[1]
 OWN = (
@@ -129,13 +129,11 @@ def built(tmp_path_factory):
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages
 
 
-def extension(name: str):
-    """One of the book's extensions, which are no package."""
-    path = ROOT / "_ext" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def paragraph(built: Path, start: str) -> Tag:
+    html = (built / "part" / "page.html").read_text("utf-8")
+    page = BeautifulSoup(html, "html.parser")
+    (text,) = (p for p in page.select("p") if p.get_text().startswith(start))
+    return text
 
 
 def previews(built: Path, page: str) -> dict[str, str]:
@@ -181,10 +179,7 @@ def test_theorems_and_exercises_have_a_permanent_link(built):
 
 
 def test_a_sign_behind_a_formula_stays_with_it_and_in_its_place(built):
-    page = BeautifulSoup(
-        (built / "part" / "page.html").read_text("utf-8"), "html.parser"
-    )
-    (text,) = (p for p in page.select("p") if p.get_text().startswith("As"))
+    text = paragraph(built, "As")
     for formula in text.select(".katex-mathml, .base"):
         assert formula.find_parent(attrs={"aria-hidden": True}) is None
         formula.replace_with(formula.get_text() if "base" in formula["class"] else "")
@@ -193,14 +188,19 @@ def test_a_sign_behind_a_formula_stays_with_it_and_in_its_place(built):
 
 
 def test_a_number_stays_with_its_sign_but_code_is_as_typed(built):
-    page = BeautifulSoup(
-        (built / "part" / "page.html").read_text("utf-8"), "html.parser"
-    )
-    (text,) = (p for p in page.select("p") if p.get_text().startswith("Of 3"))
+    text = paragraph(built, "Of 3")
     text.select_one(".katex").replace_with("50")
     space = "\N{NO-BREAK SPACE}"
     ties = f"Of 3{space}×{space}4 it is 50{space}%, in Theorem{space}1.1 and 90 % code."
     assert text.get_text() == ties
+
+
+def test_an_operator_of_letters_is_a_word_and_an_accent_is_not():
+    mended = extension("mathematics").mended
+    mod = "<mo>{}</mo>".format
+    accent = "<mover accent='true'><mrow><mi>A</mi><mi>B</mi></mrow><mo>^</mo></mover>"
+    spelt = mod("<mrow><mi>m</mi><mi>od</mi></mrow>")
+    assert mended(accent + spelt) == accent + mod("mod")
 
 
 def test_garbage_is_collected_again_after_a_build(built):

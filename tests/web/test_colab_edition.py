@@ -1,6 +1,5 @@
 """The Colab edition of every page: it runs as the source does and reads as the HTML."""
 
-import importlib.util
 import re
 from functools import cached_property
 from html import escape
@@ -15,6 +14,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 import stamp
+from tests.extensions import extension
 from tests.web.book import CONFIG, HTML, ROOT
 
 EDITION = HTML / "colab"
@@ -32,11 +32,7 @@ RESIDUE = {
 NOTED = re.compile(r"^\*Checked above: .*\.\*$", re.M)
 NUMBERED = re.compile(r"\[\(([\d.]+)\)\]\(#equation-([\w-]+)\) `([\w-]+)`")
 NOTHING = nbformat.v4.new_markdown_cell()
-spec = importlib.util.spec_from_file_location(
-    "mathematics", ROOT / "_ext" / "mathematics.py"
-)
-mathematics = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(mathematics)
+mathematics = extension("mathematics")
 
 
 def tex(text: str, options: dict) -> str:
