@@ -38,8 +38,12 @@ ACCESS = {
 }
 
 
+def uid(name: str) -> str:
+    return name.replace("/", "-")
+
+
 def file_of(name: str) -> str:
-    return f"{name.replace('/', '-')}.xhtml"
+    return f"{uid(name)}.xhtml"
 
 
 def styled(sign: str, variant: str) -> str:
@@ -125,7 +129,7 @@ def item(name: str, title: str, body: str) -> epub.EpubItem:
 {body}
 </body>
 </html>"""
-    made = epub.EpubItem(name.replace("/", "-"), file_of(name), "", text.encode())
+    made = epub.EpubItem(uid(name), file_of(name), "", text.encode())
     made.properties = ["mathml"] if "<math" in body else []
     return made
 
@@ -135,7 +139,7 @@ def navigation(toc: dict, titles: dict[str, str]) -> list:
 
     def link(entry: dict) -> epub.Link:
         name = entry["file"]
-        return epub.Link(file_of(name), titles[name], name.replace("/", "-"))
+        return epub.Link(file_of(name), titles[name], uid(name))
 
     def nested(entry: dict) -> epub.Link | tuple:
         pages = [link(page) for page in entry.get("sections", [])]

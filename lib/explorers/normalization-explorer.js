@@ -40,8 +40,8 @@ function draw(state, width) {
   const panel = (field, title, [dx, dy]) => {
     const X = (c, j) => dx + left + c * (W * cell + gap) + j * cell, Y = (n, i) => dy + 44 + n * (H * cell + gap) + i * cell;
     return write(dx, dy + 12, title, "") +
-      Array.from({ length: C }, (_, c) => write(X(c, W / 2), dy + 36, `c = ${c}`, 'class="soft" text-anchor="middle"')).join("") +
-      Array.from({ length: N }, (_, n) => write(dx, Y(n, H / 2) + 4, `n = ${n}`, 'class="soft"')).join("") +
+      Array.from({ length: C }, (_, c) => write(X(c, W / 2), dy + 36, `c = ${c}`, soft("middle"))).join("") +
+      Array.from({ length: N }, (_, n) => write(dx, Y(n, H / 2) + 4, `n = ${n}`, soft("start"))).join("") +
       values.map((v, k) => {
         const a = X(v.c, v.j), b = Y(v.n, v.i);
         return `<rect x="${a.toFixed(1)}" y="${b.toFixed(1)}" width="${cell}" height="${cell}" data-at="${k}"${v.set == at.set ? ' class="set"' : ""}/>` +
